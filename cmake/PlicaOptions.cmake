@@ -1,0 +1,30 @@
+# Options and flags of the whole build, in the interface target plica_flags.
+option(PLICA_BUILD_TOOLS "the plica program" ${PROJECT_IS_TOP_LEVEL})
+option(PLICA_BUILD_TESTS "the tests" ${PROJECT_IS_TOP_LEVEL})
+option(PLICA_BUILD_BENCH "the kernel benchmarks (Google Benchmark)" OFF)
+option(PLICA_DEVELOPER "warnings are errors" OFF)
+set(PLICA_SANITIZE "" CACHE STRING "sanitizers, as for -fsanitize=: address,undefined or thread")
+
+set(CMAKE_CXX_STANDARD 20)
+set(CMAKE_CXX_STANDARD_REQUIRED ON)
+set(CMAKE_CXX_EXTENSIONS OFF)
+set(CMAKE_POSITION_INDEPENDENT_CODE ON)
+set(CMAKE_EXPORT_COMPILE_COMMANDS ON)
+if(NOT CMAKE_BUILD_TYPE AND NOT CMAKE_CONFIGURATION_TYPES)
+  set(CMAKE_BUILD_TYPE Release)
+endif()
+
+find_program(PLICA_CCACHE ccache)
+if(PLICA_CCACHE AND NOT CMAKE_CXX_COMPILER_LAUNCHER)
+  set(CMAKE_CXX_COMPILER_LAUNCHER ${PLICA_CCACHE})
+endif()
+
+add_library(plica_flags INTERFACE)
+target_include_directories(plica_flags INTERFACE ${PROJECT_SOURCE_DIR})
+target_compile_options(plica_flags INTERFACE -Wall -Wextra -Wno-missing-field-initializers
+                       $<$<BOOL:${PLICA_DEVELOPER}>:-Werror>)
+if(PLICA_SANITIZE)
+  # Everywhere, the generated code and the tests included: half-instrumented containers give false reports.
+  add_compile_options(-fsanitize=${PLICA_SANITIZE} -fno-omit-frame-pointer)
+  add_link_options(-fsanitize=${PLICA_SANITIZE})
+endif()

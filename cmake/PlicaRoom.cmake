@@ -1,0 +1,16 @@
+# plica_room(NAME DIRS dir... [PUBLIC lib...] [PRIVATE lib...]): the static library plica_NAME of all .cpp files in the
+# given directories (not below them).
+function(plica_room name)
+  cmake_parse_arguments(arg "" "" "DIRS;PUBLIC;PRIVATE" ${ARGN})
+  set(sources)
+  foreach(dir IN LISTS arg_DIRS)
+    file(GLOB found CONFIGURE_DEPENDS ${CMAKE_CURRENT_SOURCE_DIR}/${dir}/*.cpp)
+    list(APPEND sources ${found})
+  endforeach()
+  if(NOT sources)
+    add_library(plica_${name} INTERFACE)
+    return()
+  endif()
+  add_library(plica_${name} STATIC ${sources})
+  target_link_libraries(plica_${name} PUBLIC plica_flags ${arg_PUBLIC} PRIVATE ${arg_PRIVATE})
+endfunction()

@@ -1,0 +1,73 @@
+#include "engine/core/parallel.h"
+
+#include <omp.h>
+#include <sched.h>
+
+#include <algorithm>
+#include <exception>
+#include <fstream>
+#include <mutex>
+#include <string>
+
+namespace plica {
+
+void parallel_for(int64_t count, int64_t grain, const std::function<void(int64_t, int64_t)>& body) {
+  if (count <= 0) return;
+  const int64_t useful = count / std::max<int64_t>(grain, 1);
+  const int threads = omp_in_parallel() ? 1 : static_cast<int>(std::min<int64_t>(omp_get_max_threads(), useful));
+  if (threads <= 1) {
+    body(0, count);
+    return;
+  }
+  std::exception_ptr first;
+  std::mutex mutex;
+#pragma omp parallel num_threads(threads)
+  {
+    const int64_t team = omp_get_num_threads();
+    const int64_t self = omp_get_thread_num();
+    const int64_t share = count / team;
+    const int64_t extra = count % team;
+    const int64_t begin = self * share + std::min(self, extra);
+    const int64_t end = begin + share + (self < extra ? 1 : 0);
+    try {
+      if (begin < end) body(begin, end);
+    } catch (...) {
+      std::lock_guard lock(mutex);
+      if (!first) first = std::current_exception();
+    }
+  }
+  if (first) std::rethrow_exception(first);
+}
+
+ThreadScope::ThreadScope(int threads) : previous_(omp_get_max_threads()) { omp_set_num_threads(std::max(threads, 1)); }
+ThreadScope::~ThreadScope() { omp_set_num_threads(previous_); }
+
+int current_threads() { return omp_get_max_threads(); }
+
+namespace {
+
+// Whole CPUs that a cgroup v2 or v1 quota allows; 0 when there is none.
+int quota_cpus() {
+  long long quota = -1, period = 0;
+  if (std::ifstream v2("/sys/fs/cgroup/cpu.max"); v2) {
+    std::string text;
+    if (v2 >> text >> period && text != "max") quota = std::stoll(text);
+  } else {
+    std::ifstream q("/sys/fs/cgroup/cpu/cpu.cfs_quota_us"), p("/sys/fs/cgroup/cpu/cpu.cfs_period_us");
+    if (!(q >> quota) || !(p >> period)) quota = -1;
+  }
+  if (quota <= 0 || period <= 0) return 0;
+  return static_cast<int>(std::max<long long>(1, (quota + period - 1) / period));
+}
+
+}  // namespace
+
+int available_cpus() {
+  cpu_set_t set;
+  CPU_ZERO(&set);
+  int cpus = sched_getaffinity(0, sizeof set, &set) == 0 ? CPU_COUNT(&set) : omp_get_num_procs();
+  if (const int quota = quota_cpus()) cpus = std::min(cpus, quota);
+  return std::max(cpus, 1);
+}
+
+}  // namespace plica

@@ -1,0 +1,107 @@
+#include "engine/core/tensor.h"
+
+#include <cstring>
+#include <new>
+
+#include "engine/core/checked.h"
+#include "engine/core/fail.h"
+
+namespace plica {
+namespace {
+
+constexpr std::align_val_t kAlignment{64};
+
+std::shared_ptr<void> allocate_bytes(size_t bytes) {
+  // At least one byte, so that an empty tensor has an address too.
+  void* p = ::operator new(std::max<size_t>(bytes, 1), kAlignment);
+  return {p, [](void* q) { ::operator delete(q, kAlignment); }};
+}
+
+}  // namespace
+
+Tensor::Tensor(DataType type, Dims dims) : type_(type), dims_(std::move(dims)), size_(checked_elements(dims_)) {
+  require(type != DataType::undefined, ErrorCode::internal, "a tensor needs an element type");
+  if (type == DataType::string) {
+    auto strings = std::make_shared<std::vector<std::string>>(static_cast<size_t>(size_));
+    data_ = strings->data();
+    owner_ = std::move(strings);
+  } else {
+    auto buffer = allocate_bytes(bytes_of(type, size_));
+    data_ = buffer.get();
+    owner_ = std::move(buffer);
+  }
+}
+
+Tensor Tensor::zeros(DataType type, Dims dims) {
+  Tensor t(type, std::move(dims));
+  if (type != DataType::string) std::memset(t.mutable_raw(), 0, t.bytes());
+  return t;
+}
+
+Tensor Tensor::view(DataType type, Dims dims, const void* data, std::shared_ptr<const void> owner) {
+  Tensor t;
+  t.type_ = type;
+  t.is_const_ = true;
+  t.size_ = checked_elements(dims);
+  t.dims_ = std::move(dims);
+  if (type != DataType::string) bytes_of(type, t.size_);  // refuse what would overflow
+  t.data_ = data;
+  t.owner_ = std::move(owner);
+  return t;
+}
+
+Tensor Tensor::view(DataType type, Dims dims, void* data, std::shared_ptr<const void> owner) {
+  Tensor t = view(type, std::move(dims), static_cast<const void*>(data), std::move(owner));
+  t.is_const_ = false;
+  return t;
+}
+
+size_t Tensor::bytes() const {
+  return type_ == DataType::string || type_ == DataType::undefined ? 0 : bytes_of(type_, size_);
+}
+
+Tensor Tensor::reshaped(Dims dims) const {
+  require(checked_elements(dims) == size_, ErrorCode::internal, "cannot view {} as {}", to_string(*this),
+          to_string(dims));
+  Tensor t = *this;
+  t.dims_ = std::move(dims);
+  return t;
+}
+
+Tensor Tensor::clone() const {
+  if (!defined()) return {};
+  Tensor t(type_, dims_);
+  if (type_ == DataType::string) {
+    std::ranges::copy(values<std::string>(), t.mutable_data<std::string>());
+  } else if (bytes() != 0) {
+    std::memcpy(t.mutable_raw(), data_, bytes());
+  }
+  return t;
+}
+
+bool Tensor::identical_to(const Tensor& other) const {
+  if (type_ != other.type_ || dims_ != other.dims_) return false;
+  if (data_ == other.data_ || size_ == 0) return true;
+  if (type_ == DataType::string) return std::ranges::equal(values<std::string>(), other.values<std::string>());
+  return std::memcmp(data_, other.data_, bytes()) == 0;
+}
+
+void Tensor::check_length(size_t length, const Dims& dims) {
+  require(static_cast<size_t>(checked_elements(dims)) == length, ErrorCode::invalid_argument,
+          "{} values do not fill shape {}", length, to_string(dims));
+}
+
+void Tensor::throw_wrong_type(DataType asked) const {
+  fail(ErrorCode::internal, "{} elements read as {}", to_string(type_), to_string(asked));
+}
+
+void* Tensor::writable() {
+  require(!is_const_, ErrorCode::internal, "writing to a view of constant memory");
+  return const_cast<void*>(data_);
+}
+
+std::string to_string(const Tensor& tensor) {
+  return std::string(to_string(tensor.type())) + to_string(tensor.dims());
+}
+
+}  // namespace plica

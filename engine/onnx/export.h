@@ -1,0 +1,26 @@
+// ModelGraph -> ModelProto.
+#pragma once
+
+#include "engine/onnx/messages.h"
+
+namespace plica::onnx_format {
+
+// Where export puts the elements of large initializers instead of the message.
+class TensorSink {
+ public:
+  virtual ~TensorSink() = default;
+  // Whether it took them; then it has set everything in `proto` but the name.
+  virtual bool put(const Tensor& tensor, TensorProto& proto) = 0;
+};
+
+// Deterministic. `sink` may be null.
+ModelProto export_model(const ModelGraph& model, TensorSink* sink);
+
+// The bytes of the model's tensors: what its message takes, nearly. `initializers` are those that a sink may
+// take.
+struct TensorBytes {
+  size_t initializers = 0, attributes = 0;
+};
+TensorBytes tensor_bytes(const ModelGraph& model);
+
+}  // namespace plica::onnx_format

@@ -1,0 +1,42 @@
+// External data: the one place that opens files which a model names.
+//
+// A model file is hostile until checked. The files are opened beneath the model's directory only: with
+// openat2(RESOLVE_BENEATH | RESOLVE_NO_SYMLINKS), or where the kernel lacks it component by component with
+// O_NOFOLLOW. The checks are made on what was opened (regular file, one hard link, long enough), never on the
+// name, so that there is nothing to swap between a check and its use.
+#pragma once
+
+#include <filesystem>
+#include <memory>
+#include <span>
+#include <string>
+#include <unordered_map>
+
+#include "engine/core/file.h"
+#include "engine/onnx/messages.h"
+
+namespace plica::onnx_format {
+
+class ExternalFiles {
+ public:
+  // An empty directory: every tensor with external data is refused. Without openat2: as before Linux 5.6, for
+  // tests.
+  explicit ExternalFiles(std::filesystem::path directory, bool use_openat2 = true)
+      : directory_(std::move(directory)), use_openat2_(use_openat2) {}
+
+  struct Bytes {
+    std::span<const std::byte> bytes;
+    std::shared_ptr<const void> owner;
+  };
+  // The bytes of a tensor of that size, mapped. Throws invalid_model, io.
+  Bytes find(const StringEntries& entries, size_t tensor_bytes);
+
+ private:
+  std::shared_ptr<const MappedFile> open(const std::string& location);
+
+  std::filesystem::path directory_;
+  bool use_openat2_;
+  std::unordered_map<std::string, std::shared_ptr<const MappedFile>> files_;
+};
+
+}  // namespace plica::onnx_format

@@ -1,0 +1,25 @@
+// Tensor <-> TensorProto.
+//
+// Export writes raw_data; a tensor that came from the typed fields (float_data, int32_data, ...) goes back
+// there. What take_tensor() leaves in the message, beside unmodelled fields, says so by one element in
+// int32_data.
+#pragma once
+
+#include "engine/core/tensor.h"
+#include "engine/onnx/external_data.h"
+#include "engine/onnx/messages.h"
+
+namespace plica::onnx_format {
+
+// Takes type, dims and elements (not the name) out of the message. Large raw data are not copied but moved
+// into the tensor. Throws invalid_model when anything but exactly the elements of the dims is there.
+Tensor take_tensor(TensorProto& proto, ExternalFiles& files);
+
+// Sets type, dims and elements in a message that holds what take_tensor() left, or nothing.
+void put_tensor(const Tensor& tensor, TensorProto& proto);
+
+// The same for the coordinate format. The names of values and indices stay in the message.
+SparseTensor take_sparse_tensor(SparseTensorProto& proto, ExternalFiles& files);
+void put_sparse_tensor(const SparseTensor& tensor, SparseTensorProto& proto);
+
+}  // namespace plica::onnx_format

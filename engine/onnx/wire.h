@@ -1,0 +1,17 @@
+// Bytes -> message, and why not.
+#pragma once
+
+#include <span>
+
+#include "engine/onnx/messages.h"
+
+namespace plica::onnx_format {
+
+// Throws invalid_model (empty, truncated, no protobuf), or limit (2 GiB, nesting).
+ModelProto parse_model_message(std::span<const std::byte> bytes);
+TensorProto parse_tensor_message(std::span<const std::byte> bytes);
+
+// Throws limit beyond 2 GiB.
+std::string serialize_message(const google::protobuf::MessageLite& message);
+
+}  // namespace plica::onnx_format

@@ -1,0 +1,67 @@
+// Evaluation by the portable kernels: of one node (EvaluateContext, the argument of OpDef::evaluate) and of a graph.
+// It serves constant folding, shape computation, the runtime's kernel of last resort, and as the oracle for oneDNN.
+#pragma once
+
+#include <span>
+#include <string>
+#include <unordered_map>
+#include <vector>
+
+#include "engine/core/tensor.h"
+#include "engine/graph/graph.h"
+#include "engine/ops/attribute_reader.h"
+#include "engine/ops/op_def.h"
+
+namespace plica {
+
+class EvaluateContext {
+ public:
+  // `inputs`: null for one that is left out. `outputs`: those defined are written in place, with their dims; an
+  // undefined one has a data-dependent shape and is made by allocate().
+  EvaluateContext(const Node& node, const OpDef& def, std::span<const Tensor* const> inputs, std::span<Tensor> outputs)
+      : node_(node), def_(def), attributes_(def, node.attributes()), inputs_(inputs), outputs_(outputs) {}
+
+  const Node& node() const { return node_; }
+  const OpDef& def() const { return def_; }
+  const AttributeReader& attributes() const { return attributes_; }
+  int64_t opset() const { return node_.opset(); }
+
+  int num_inputs() const { return static_cast<int>(inputs_.size()); }
+  bool has_input(int i) const { return i < num_inputs() && inputs_[static_cast<size_t>(i)] != nullptr; }
+  const Tensor& input(int i) const { return *inputs_[static_cast<size_t>(i)]; }
+  const Tensor* maybe_input(int i) const { return has_input(i) ? inputs_[static_cast<size_t>(i)] : nullptr; }
+
+  int num_outputs() const { return static_cast<int>(outputs_.size()); }
+  bool has_output(int i) const { return node_.has_output(i); }
+  // The output to write, allocated by what infer said.
+  Tensor& output(int i = 0) { return outputs_[static_cast<size_t>(i)]; }
+  // Makes an output whose shape only the kernel knows.
+  Tensor& allocate(int i, DataType type, Dims dims) {
+    if (Tensor& t = output(i); !t.defined() || t.type() != type || t.dims() != dims) t = Tensor(type, std::move(dims));
+    return output(i);
+  }
+  // Output i is this tensor (shares its buffer) unless the caller gave memory to write; then it is copied.
+  void share(int i, const Tensor& tensor);
+
+ private:
+  const Node& node_;
+  const OpDef& def_;
+  AttributeReader attributes_;
+  std::span<const Tensor* const> inputs_;
+  std::span<Tensor> outputs_;
+};
+
+// Infers, allocates and computes one node; errors name it. Output i is undefined when the node leaves it out.
+std::vector<Tensor> evaluate_node(const Node& node, std::span<const Tensor* const> inputs);
+
+// Only the kernel, into outputs that are already allocated (or undefined, where the shape depends on data): for callers
+// that inferred before.
+void run_kernel(const Node& node, const OpDef& def, std::span<const Tensor* const> inputs, std::span<Tensor> outputs);
+
+using NamedTensors = std::unordered_map<std::string, Tensor>;
+
+// The reference interpreter: every node by evaluate_node, in topological order. Returns the graph's outputs by position.
+// `all`, when given, receives every value by name (for comparing layer by layer).
+std::vector<Tensor> evaluate_graph(const Graph& graph, const NamedTensors& inputs, NamedTensors* all = nullptr);
+
+}  // namespace plica

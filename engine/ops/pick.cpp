@@ -1,0 +1,299 @@
+// TopK, OneHot, NonZero and Compress.
+#include <cmath>
+#include <numeric>
+
+#include "engine/core/checked.h"
+#include "engine/core/dispatch.h"
+#include "engine/core/fail.h"
+#include "engine/core/parallel.h"
+#include "engine/ops/cast.h"
+#include "engine/ops/evaluate.h"
+#include "engine/ops/indexing.h"
+#include "engine/ops/infer.h"
+
+namespace plica {
+namespace {
+
+// ---- TopK
+
+bool k_is_input(const OpDef& def) { return def.since >= 10; }
+
+void check_k(int64_t k, const Dim& length) {
+  require(k >= 0, ErrorCode::invalid_model, "k is {}", k);
+  require(!length.is_known() || k <= length.value(), ErrorCode::invalid_model,
+          "k is {}, the axis has {} elements", k, length.value());
+}
+
+void infer_top_k(InferContext& context) {
+  const DataType type = context.input_type(0);
+  const auto& shape = context.input_shape(0);
+  std::optional<int64_t> k;
+  if (!k_is_input(context.def())) {
+    k = context.attributes().i("k");
+  } else if (const auto values = context.input_ints(1)) {
+    require(values->size() == 1, ErrorCode::invalid_model, "k has {} elements, it must have one",
+            values->size());
+    k = (*values)[0];
+  }
+  std::optional<Shape> out = shape;
+  if (out) {
+    require(out->rank() > 0, ErrorCode::invalid_model, "a scalar has no axis");
+    Dim& length = (*out)[normalize_axis(context.attributes().i("axis"), out->rank())];
+    if (k) check_k(*k, length);
+    length = k ? Dim(*k) : Dim();
+  }
+  context.set_output(0, type, out);
+  context.set_output(1, DataType::int64, std::move(out));
+}
+
+// The k first of one slice by `order`, with their positions; equal elements by position.
+void evaluate_top_k(EvaluateContext& context) {
+  const Tensor& in = context.input(0);
+  const OpDef& def = context.def();
+  const int axis = normalize_axis(context.attributes().i("axis"), in.rank());
+  int64_t k = 0;
+  if (k_is_input(def)) {
+    require(context.input(1).size() == 1, ErrorCode::invalid_model, "k has {} elements, it must have one",
+            context.input(1).size());
+    k = *context.input(1).data<int64_t>();
+  } else {
+    k = context.attributes().i("k");
+  }
+  const int64_t length = in.dim(axis);
+  check_k(k, length);
+  const bool largest = def.since < 11 || context.attributes().i("largest") != 0;
+  Dims dims = in.dims();
+  dims[static_cast<size_t>(axis)] = k;
+  Tensor& values = context.allocate(0, in.type(), dims);
+  Tensor unused;
+  if (context.num_outputs() < 2) unused = Tensor(DataType::int64, dims);
+  Tensor& indices = context.num_outputs() < 2 ? unused : context.allocate(1, DataType::int64, dims);
+  int64_t inner = 1;
+  for (int i = axis + 1; i < in.rank(); ++i) inner *= in.dim(i);
+  if (values.size() == 0) return;
+  const int64_t slices = values.size() / k;
+  dispatch<NumericTypes>(in.type(), [&]<class T>(std::type_identity<T>) {
+    using C = ComputeType<T>;
+    const T* x = in.data<T>();
+    T* y = values.mutable_data<T>();
+    int64_t* where = indices.mutable_data<int64_t>();
+    parallel_for(slices, std::max<int64_t>(1, 4096 / length), [&](int64_t begin, int64_t end) {
+      struct Item {
+        C value;
+        int64_t index;
+      };
+      // NaN is above all numbers: the order has to be total.
+      const auto above = [](C a, C b) {
+        if constexpr (std::is_floating_point_v<C>)
+          return a > b || (std::isnan(a) && !std::isnan(b));
+        else
+          return a > b;
+      };
+      const auto first = [&](const Item& a, const Item& b) {
+        if (largest ? above(a.value, b.value) : above(b.value, a.value)) return true;
+        if (largest ? above(b.value, a.value) : above(a.value, b.value)) return false;
+        return a.index < b.index;
+      };
+      std::vector<Item> items(static_cast<size_t>(length));
+      for (int64_t slice = begin; slice < end; ++slice) {
+        const int64_t o = slice / inner, j = slice % inner;
+        for (int64_t i = 0; i < length; ++i) {
+          items[static_cast<size_t>(i)] = {static_cast<C>(x[(o * length + i) * inner + j]), i};
+        }
+        std::partial_sort(items.begin(), items.begin() + k, items.end(), first);
+        for (int64_t i = 0; i < k; ++i) {
+          const Item& item = items[static_cast<size_t>(i)];
+          y[(o * k + i) * inner + j] = static_cast<T>(item.value);
+          where[(o * k + i) * inner + j] = item.index;
+        }
+      }
+    });
+  });
+}
+
+// ---- OneHot
+
+int64_t read_depth(const Tensor& depth) {
+  require(depth.size() == 1, ErrorCode::invalid_model, "the depth has {} elements, it must have one",
+          depth.size());
+  const int64_t value = *cast_tensor(depth, DataType::int64).data<int64_t>();
+  require(value > 0, ErrorCode::invalid_argument, "the depth is {}", value);
+  return value;
+}
+
+void infer_one_hot(InferContext& context) {
+  const DataType type = context.input_type(2);
+  if (const auto& values = context.input_shape(2)) {
+    const auto dims = values->known();
+    require(!dims || *dims == Dims{2}, ErrorCode::invalid_model,
+            "the values are of shape {}, they must be [off, on]", to_string(*values));
+  }
+  const auto& indices = context.input_shape(0);
+  if (!indices) return context.set_output(0, type, std::nullopt);
+  Dim depth;
+  if (const Tensor* constant = context.input_constant(1)) {
+    depth = read_depth(*constant);
+  } else if (const auto* elements = context.input_elements(1); elements && elements->size() == 1) {
+    depth = (*elements)[0];
+  }
+  const int axis = normalize_axis(context.attributes().i("axis"), indices->rank(), true);
+  std::vector<Dim> dims = indices->dims();
+  dims.insert(dims.begin() + axis, depth);
+  context.set_output(0, type, Shape(std::move(dims)));
+}
+
+// out[a, d, c] = on where indices[a, c] is d (or d - depth), off elsewhere.
+void evaluate_one_hot(EvaluateContext& context) {
+  const Tensor& indices = context.input(0);
+  const Tensor& values = context.input(2);
+  const int64_t depth = read_depth(context.input(1));
+  const int axis = normalize_axis(context.attributes().i("axis"), indices.rank(), true);
+  Dims dims = indices.dims();
+  dims.insert(dims.begin() + axis, depth);
+  int64_t inner = 1;
+  for (int i = axis; i < indices.rank(); ++i) inner *= indices.dim(i);
+  const Tensor wide = cast_tensor(indices, DataType::int64);
+  const int64_t* index = wide.data<int64_t>();
+  Tensor& out = context.allocate(0, values.type(), dims);
+  dispatch_by_size(out.type(), [&]<class T>(std::type_identity<T>) {
+    const T* off_on = static_cast<const T*>(values.raw());
+    T* y = static_cast<T*>(out.mutable_raw());
+    std::fill_n(y, out.size(), off_on[0]);
+    for (int64_t i = 0; i < wide.size(); ++i) {
+      if (index[i] < -depth || index[i] >= depth) continue;
+      const int64_t d = index[i] < 0 ? index[i] + depth : index[i];
+      y[(i / inner * depth + d) * inner + i % inner] = off_on[1];
+    }
+  });
+}
+
+// ---- NonZero: the positions of all elements that aren't zero, one column each, in row-major order
+
+void infer_non_zero(InferContext& context) {
+  const auto& shape = context.input_shape(0);
+  context.set_output(0, DataType::int64, Shape{shape ? Dim(shape->rank()) : Dim(), Dim()});
+}
+
+void evaluate_non_zero(EvaluateContext& context) {
+  const Tensor& in = context.input(0);
+  std::vector<int64_t> found;
+  if (in.type() == DataType::string) {
+    for (int64_t i = 0; i < in.size(); ++i) {
+      if (!in.data<std::string>()[i].empty()) found.push_back(i);
+    }
+  } else {
+    const Tensor flags = cast_tensor(in, DataType::boolean);
+    const bool* set = flags.data<bool>();
+    for (int64_t i = 0; i < in.size(); ++i) {
+      if (set[i]) found.push_back(i);
+    }
+  }
+  const auto count = static_cast<int64_t>(found.size());
+  Tensor& out = context.allocate(0, DataType::int64, {in.rank(), count});
+  int64_t* y = out.mutable_data<int64_t>();
+  const Dims strides = strides_of(in.dims());
+  for (int64_t i = 0; i < count; ++i) {
+    for (int d = 0; d < in.rank(); ++d) {
+      y[d * count + i] = found[static_cast<size_t>(i)] / strides[static_cast<size_t>(d)] % in.dim(d);
+    }
+  }
+}
+
+// ---- Compress: the slices of an axis (or the elements) where the condition holds
+
+void infer_compress(InferContext& context) {
+  const DataType type = context.input_type(0);
+  const auto& shape = context.input_shape(0);
+  if (const auto& condition = context.input_shape(1)) {
+    require(condition->rank() == 1, ErrorCode::invalid_model, "the condition is of rank {}, it must be 1",
+            condition->rank());
+  }
+  const auto axis = context.attributes().maybe_i("axis");
+  if (!axis) return context.set_output(0, type, Shape{Dim()});
+  if (!shape) return context.set_output(0, type, std::nullopt);
+  Shape out = *shape;
+  out[normalize_axis(*axis, out.rank())] = Dim();
+  context.set_output(0, type, std::move(out));
+}
+
+void evaluate_compress(EvaluateContext& context) {
+  const Tensor &in = context.input(0), &condition = context.input(1);
+  const auto axis_attribute = context.attributes().maybe_i("axis");
+  Dims dims = axis_attribute ? in.dims() : Dims{in.size()};
+  const int axis = axis_attribute ? normalize_axis(*axis_attribute, in.rank()) : 0;
+  const int64_t length = dims[static_cast<size_t>(axis)];
+  const auto* flags = static_cast<const uint8_t*>(condition.raw());
+  require(condition.size() <= length ||
+              std::all_of(flags + length, flags + condition.size(), [](uint8_t f) { return f == 0; }),
+          ErrorCode::invalid_argument, "the condition selects beyond the axis of size {}", length);
+  std::vector<int64_t> chosen;
+  for (int64_t i = 0; i < std::min(length, condition.size()); ++i) {
+    if (flags[i]) chosen.push_back(i);
+  }
+  const auto count = static_cast<int64_t>(chosen.size());
+  int64_t outer = 1, inner = 1;
+  for (size_t i = 0; i < dims.size(); ++i) {
+    if (static_cast<int>(i) != axis) (static_cast<int>(i) < axis ? outer : inner) *= dims[i];
+  }
+  dims[static_cast<size_t>(axis)] = count;
+  Tensor& out = context.allocate(0, in.type(), dims);
+  dispatch_by_size(in.type(), [&]<class T>(std::type_identity<T>) {
+    const T* x = static_cast<const T*>(in.raw());
+    T* y = static_cast<T*>(out.mutable_raw());
+    for (int64_t o = 0; o < outer; ++o) {
+      for (int64_t i = 0; i < count; ++i) {
+        std::copy_n(x + (o * length + chosen[static_cast<size_t>(i)]) * inner, inner,
+                    y + (o * count + i) * inner);
+      }
+    }
+  });
+}
+
+}  // namespace
+
+std::vector<OpDef> pick_ops() {
+  const AttributeDef last_axis{"axis", AttributeType::int_, int64_t{-1}};
+  const OpDef top_k{.name = "TopK",
+                    .max_outputs = 2,
+                    .input_types = {types::kNumeric},
+                    .attributes = {last_axis},
+                    .infer = infer_top_k,
+                    .evaluate = evaluate_top_k};
+  std::vector<OpDef> ops;
+  ops.push_back(top_k);
+  ops.back().until = 9;
+  ops.back().attributes.push_back({"k", AttributeType::int_, Required{}});
+  for (const auto& [since, until] : {std::pair(10, 10), std::pair(11, kLatestOpset)}) {
+    ops.push_back(top_k);
+    ops.back().since = since;
+    ops.back().until = until;
+    ops.back().min_inputs = ops.back().max_inputs = 2;
+    ops.back().input_types = {types::kNumeric, types::kInt64};
+  }
+  ops.back().attributes.push_back({"largest", AttributeType::int_, int64_t{1}});
+  ops.back().attributes.push_back({"sorted", AttributeType::int_, int64_t{1}});
+  ops.push_back({.name = "OneHot",
+                 .since = 9,
+                 .min_inputs = 3,
+                 .max_inputs = 3,
+                 .input_types = {types::kNumeric, types::kNumeric, kMovableTypes},
+                 .attributes = {last_axis},
+                 .infer = infer_one_hot,
+                 .evaluate = evaluate_one_hot});
+  ops.push_back({.name = "NonZero",
+                 .since = 9,
+                 .input_types = {types::kNumeric | types::kBool | types::kString},
+                 .infer = infer_non_zero,
+                 .evaluate = evaluate_non_zero});
+  ops.push_back({.name = "Compress",
+                 .since = 9,
+                 .min_inputs = 2,
+                 .max_inputs = 2,
+                 .input_types = {kMovableTypes, types::kBool},
+                 .attributes = {{"axis", AttributeType::int_, Optional{}}},
+                 .infer = infer_compress,
+                 .evaluate = evaluate_compress});
+  return ops;
+}
+
+}  // namespace plica

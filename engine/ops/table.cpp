@@ -1,0 +1,62 @@
+#include "engine/ops/table.h"
+
+#include <algorithm>
+#include <array>
+#include <tuple>
+#include <unordered_map>
+
+#include "engine/core/fail.h"
+#include "engine/graph/graph.h"
+
+namespace plica {
+namespace {
+
+std::array<std::span<const OpDef>, 10> families() {
+  return {elementwise_ops(), activation_ops(), reduction_ops(), linear_ops(),   normalization_ops(),
+          pooling_ops(),     layout_ops(),     indexing_ops(),  resize_ops(),   constant_ops()};
+}
+
+std::string_view canonical(std::string_view domain) { return domain == "ai.onnx" ? "" : domain; }
+
+using Index = std::unordered_map<std::string_view, std::vector<const OpDef*>>;
+
+const Index& by_name() {
+  static const Index index = [] {
+    Index map;
+    for (auto family : families()) {
+      for (const OpDef& def : family) map[def.name].push_back(&def);
+    }
+    return map;
+  }();
+  return index;
+}
+
+}  // namespace
+
+const OpDef* find_op(std::string_view domain, std::string_view op_type, int64_t opset) {
+  auto it = by_name().find(op_type);
+  if (it == by_name().end()) return nullptr;
+  for (const OpDef* def : it->second) {
+    if (def->domain == canonical(domain) && def->since <= opset && opset <= def->until) return def;
+  }
+  return nullptr;
+}
+
+const OpDef* find_op(const Node& node) { return find_op(node.domain(), node.op_type(), node.opset()); }
+
+const OpDef& op_of(const Node& node) {
+  if (const OpDef* def = find_op(node)) return *def;
+  fail(ErrorCode::unsupported, "operator {} of {} opset {} is not supported", quoted(node.op_type()),
+       node.domain().empty() ? "ai.onnx" : quoted(node.domain()), node.opset());
+}
+
+std::vector<const OpDef*> all_ops() {
+  std::vector<const OpDef*> all;
+  for (auto family : families()) {
+    for (const OpDef& def : family) all.push_back(&def);
+  }
+  std::ranges::sort(all, {}, [](const OpDef* d) { return std::tuple(d->domain, d->name, d->since); });
+  return all;
+}
+
+}  // namespace plica

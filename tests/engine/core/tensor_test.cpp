@@ -1,0 +1,102 @@
+#include "engine/core/tensor.h"
+
+#include <gtest/gtest.h>
+
+#include "engine/core/error.h"
+
+namespace plica {
+namespace {
+
+TEST(Tensor, OwnedIsAligned) {
+  for (int64_t n : {0, 1, 7, 1000}) {
+    const Tensor t(DataType::float32, {n});
+    EXPECT_NE(t.raw(), nullptr);
+    EXPECT_EQ(reinterpret_cast<uintptr_t>(t.raw()) % 64, 0u);
+    EXPECT_EQ(t.size(), n);
+    EXPECT_EQ(t.bytes(), static_cast<size_t>(n) * 4);
+  }
+}
+
+TEST(Tensor, Undefined) {
+  const Tensor t;
+  EXPECT_FALSE(t.defined());
+  EXPECT_EQ(t.bytes(), 0u);
+  EXPECT_FALSE(t.clone().defined());
+}
+
+TEST(Tensor, ValuesAndTypes) {
+  const Tensor t = Tensor::of({1.f, 2.f, 3.f, 4.f, 5.f, 6.f}, {2, 3});
+  EXPECT_EQ(to_string(t), "float32[2, 3]");
+  EXPECT_EQ(t.dim(-1), 3);
+  EXPECT_EQ(t.values<float>()[5], 6.f);
+  EXPECT_THROW(t.data<int32_t>(), Error);
+  EXPECT_EQ(Tensor::scalar<int64_t>(7).rank(), 0);
+  EXPECT_EQ(Tensor::vector({1, 2}).dims(), Dims{2});
+  EXPECT_THROW(Tensor::of({1.f}, {2}), Error);
+  EXPECT_THROW(Tensor(DataType::undefined, {1}), Error);
+  EXPECT_THROW(Tensor(DataType::float32, {-1}), Error);
+  EXPECT_THROW(Tensor(DataType::float64, {int64_t{1} << 62}), Error);
+}
+
+TEST(Tensor, CopiesShareAndClonesDoNot) {
+  Tensor t = Tensor::of({1, 2}, {2});
+  const Tensor copy = t, clone = t.clone();
+  t.mutable_data<int32_t>()[0] = 9;
+  EXPECT_EQ(copy.data<int32_t>()[0], 9);
+  EXPECT_EQ(clone.data<int32_t>()[0], 1);
+  EXPECT_TRUE(copy.identical_to(t));
+  EXPECT_FALSE(clone.identical_to(t));
+}
+
+TEST(Tensor, ViewsKeepTheirOwner) {
+  auto owner = std::make_shared<std::vector<float>>(4, 1.f);
+  const std::weak_ptr<std::vector<float>> watch = owner;
+  {
+    const float* data = owner->data();
+    Tensor reshaped = Tensor::view(DataType::float32, {4}, static_cast<const void*>(data), std::move(owner))
+                          .reshaped({2, 2});
+    EXPECT_FALSE(watch.expired());
+    EXPECT_EQ(reshaped.data<float>(), data);
+  }
+  EXPECT_TRUE(watch.expired());
+}
+
+TEST(Tensor, ConstViewsAreNotWritten) {
+  const std::vector<float> constant(2, 1.f);
+  std::vector<float> variable(2, 1.f);
+  EXPECT_THROW(Tensor::view(constant, {2}).mutable_raw(), Error);
+  Tensor::view(variable, {2}).mutable_data<float>()[1] = 5;
+  EXPECT_EQ(variable[1], 5);
+  EXPECT_THROW(Tensor::view(variable, {3}), Error);
+  EXPECT_THROW(Tensor::view(DataType::float64, {int64_t{1} << 62}, static_cast<const void*>(constant.data())),
+               Error);
+}
+
+TEST(Tensor, Strings) {
+  Tensor t(DataType::string, {2});
+  EXPECT_EQ(t.data<std::string>()[1], "");
+  t.mutable_data<std::string>()[1] = std::string(100, 'x');
+  const Tensor clone = t.clone();
+  EXPECT_TRUE(clone.identical_to(t));
+  t.mutable_data<std::string>()[0] = "y";
+  EXPECT_FALSE(clone.identical_to(t));
+  EXPECT_EQ(t.bytes(), 0u);
+}
+
+TEST(Tensor, ReshapedKeepsTheCount) {
+  const Tensor t = Tensor::zeros(DataType::int8, {2, 6});
+  EXPECT_EQ(t.reshaped({3, 4}).raw(), t.raw());
+  EXPECT_THROW(t.reshaped({5}), Error);
+}
+
+TEST(Tensor, IdenticalMeansBytes) {
+  const float nan = std::numeric_limits<float>::quiet_NaN();
+  EXPECT_TRUE(Tensor::scalar(nan).identical_to(Tensor::scalar(nan)));
+  EXPECT_FALSE(Tensor::scalar(0.f).identical_to(Tensor::scalar(-0.f)));
+  EXPECT_FALSE(Tensor::of({1.f}, {1}).identical_to(Tensor::scalar(1.f)));
+  EXPECT_TRUE(
+      Tensor::zeros(DataType::float32, {0, 3}).identical_to(Tensor::zeros(DataType::float32, {0, 3})));
+}
+
+}  // namespace
+}  // namespace plica
