@@ -1,0 +1,35 @@
+// ModelFacts: the types, shapes and constants of all values of a model, of subgraphs and functions too.
+//
+// A node that cannot be inferred (unknown operator, contradiction) leaves its outputs with their declared
+// types: the optimizer works around what it does not understand. Values captured from an enclosing graph are
+// known inside.
+#pragma once
+
+#include <unordered_map>
+
+#include "engine/graph/model_graph.h"
+#include "engine/ops/infer.h"
+
+namespace plica {
+
+class ModelFacts {
+ public:
+  // Forgets everything and infers the model anew.
+  void infer(const ModelGraph& model);
+
+  // Facts that say nothing when the value is not known.
+  const Facts& of(const Value* value) const;
+  // The rank, or -1.
+  int rank_of(const Value* value) const;
+
+  void set(const Value* value, Facts facts) { map_[value] = std::move(facts); }
+  void forget(const Value* value) { map_.erase(value); }
+
+ private:
+  void infer(const Graph& graph);
+  void infer(const Node& node);
+
+  std::unordered_map<const Value*, Facts> map_;
+};
+
+}  // namespace plica

@@ -1,0 +1,350 @@
+// Folding where the model is unusual: subgraphs, functions, old formats, mixed types, dead channels.
+#include "engine/onnx/onnx.h"
+#include "passes/fold/channel_layout.h"
+#include "tests/passes/build.h"
+
+namespace plica::testing {
+namespace {
+
+using Ints = std::vector<int64_t>;
+
+TEST(FoldSpecial, BodiesOfIfWithWeightsFromOutside) {
+  Build b;
+  Value* x = b.input("x", {1, 3, 5, 5});
+  Value* w = b.random("w", {4, 3, 3, 3});
+  const auto s = b.statistics("bn", 4);
+  Value* condition = b.graph->add_input("condition", Type::tensor(DataType::boolean, Shape(Dims{})));
+  Value* out = b.graph->add_value("out", Type::tensor(DataType::float32));
+  Node* branch = b.graph->add_node("If", "", {condition}, {out});
+  for (const std::string side : {"then_branch", "else_branch"}) {
+    Build inner = b.in(*b.graph->add_subgraph(branch, side));
+    Value* y = inner.op("Conv", side + "_conv",
+                        {x, side == "then_branch" ? w : inner.random(side + "_w", {4, 3, 3, 3})});
+    inner.output(inner.op("BatchNormalization", side + "_bn", {y, s.scale, s.bias, s.mean, s.variance}));
+  }
+  b.output(out);
+  const auto before = b.model->clone();
+  const OptimizeReport report = optimize(*b.model);
+  b.model->graph.verify();
+  ASSERT_EQ(report.batch_norms.size(), 2u);
+  for (const auto& v : report.batch_norms) EXPECT_TRUE(v.folded) << v.reason;
+  EXPECT_EQ(report.batch_norms[0].node, "then_branch_bn");
+  EXPECT_EQ(report.batch_norms[0].into, std::vector<std::string>{"then_branch_conv"});
+  EXPECT_EQ(count_ops(*b.graph, "BatchNormalization"), 0);
+  EXPECT_EQ(report.nodes_before, 5);
+  EXPECT_EQ(report.nodes_after, 3);
+  EXPECT_FALSE(b.graph->find("w")) << "the outer weight has no reader left";
+  EXPECT_TRUE(optimize(*b.model).rules.empty());
+  // The branches' outputs keep their names.
+  const Node* node = b.graph->nodes()[0];
+  for_each_subgraph(node->attributes(),
+                    [&](const Graph& sub) { EXPECT_TRUE(sub.outputs()[0]->name().ends_with("_bn")); });
+}
+
+TEST(FoldSpecial, ModelFunction) {
+  Build b(DataType::float32, 17, 9);
+  b.model->opset_imports.emplace_back("local", 1);
+  auto f = std::make_unique<Function>(b.model.get());
+  f->name = "block", f->domain = "local", f->opset_imports = {{"", 17}};
+  Build in = b.in(f->graph);
+  const auto node = [&](const char* name, Dims dims) {
+    return in.op("Constant", name, {},
+                 {{"value", random_tensor(b.type, std::move(dims), b.next_seed(), 0.5, 2)}});
+  };
+  Value* fx = f->graph.add_input("fx", {});
+  Value* w = node("w", {3, 3, 1, 1});
+  Value* y = in.op("Conv", "conv", {fx, w});
+  f->graph.add_output(
+      in.op("BatchNormalization", "bn", {y, node("s", {3}), node("b", {3}), node("m", {3}), node("v", {3})}));
+  b.model->functions.push_back(std::move(f));
+  Value* out = b.graph->add_value("y", Type::tensor(DataType::float32));
+  b.graph->add_node("block", "local", {b.input("x", {1, 3, 4, 4})}, {out});
+  b.output(out);
+
+  const auto before = b.model->clone();
+  const OptimizeReport report = optimize(*b.model);
+  ASSERT_EQ(report.batch_norms.size(), 1u);
+  EXPECT_TRUE(report.batch_norms[0].folded) << report.batch_norms[0].reason;
+  const Graph& body = b.model->functions[0]->graph;
+  body.verify();
+  // No initializers in a function: two Constants and the Conv, with the function's output name.
+  EXPECT_TRUE(body.initializers().empty());
+  EXPECT_EQ(body.num_nodes(), 3u);
+  EXPECT_EQ(count_ops(body, "Constant"), 2);
+  EXPECT_EQ(body.outputs()[0]->name(), "bn");
+  const NamedTensors inputs = {{"fx", random_tensor(DataType::float32, {1, 3, 4, 4}, 5)}};
+  expect_close(evaluate_graph(before->functions[0]->graph, inputs)[0], evaluate_graph(body, inputs)[0], 1e-6);
+  EXPECT_TRUE(optimize(*b.model).rules.empty());
+}
+
+// In a function every constant is a node: a fold that shares all its constants would add one, and stays away.
+TEST(FoldSpecial, ModelFunctionThatWouldGrow) {
+  Build b(DataType::float32, 17, 9);
+  b.output(b.op("Relu", "relu", {b.input("x", {1, 3, 4, 4})}));
+  auto f = std::make_unique<Function>(b.model.get());
+  f->name = "block", f->domain = "local", f->opset_imports = {{"", 17}};
+  Build in = b.in(f->graph);
+  const auto node = [&](const char* name, Dims dims) {
+    return in.op("Constant", name, {},
+                 {{"value", random_tensor(b.type, std::move(dims), b.next_seed(), 0.5, 2)}});
+  };
+  Value *y = f->graph.add_input("fx", {}), *w = node("w", {3, 3, 1, 1});
+  Value *s = node("s", {3}), *t = node("t", {3}), *m = node("m", {3}), *v = node("v", {3});
+  for (const char* i : {"1", "2", "3"}) {
+    y = in.op("Conv", fmt::format("conv{}", i), {y, w});
+    y = in.op("BatchNormalization", fmt::format("bn{}", i), {y, s, t, m, v});
+  }
+  f->graph.add_output(y);
+  b.model->functions.push_back(std::move(f));
+  const OptimizeReport report = optimize(*b.model);
+  const Graph& body = b.model->functions[0]->graph;
+  body.verify();
+  EXPECT_EQ(body.num_nodes(), 11u);
+  for (const auto& verdict : report.batch_norms) {
+    EXPECT_FALSE(verdict.folded);
+    EXPECT_THAT(verdict.reason, ::testing::HasSubstr("more nodes"));
+  }
+}
+
+// Before IR version 4 initializers had to be inputs too; they are constants all the same, and so are the new
+// ones.
+TEST(FoldSpecial, Ir3InitializersAreInputs) {
+  Build b(DataType::float32, 8, 3);
+  Value* x = b.input("x", {1, 3, 5, 5});
+  const auto constant = [&](const char* name, Tensor t) {
+    Value* v = b.graph->add_input(name, Type::tensor(t.type(), Shape(t.dims())));
+    b.graph->set_initializer(v, t);
+    return v;
+  };
+  Value* w = constant("w", random_tensor(DataType::float32, {4, 3, 3, 3}, 1));
+  Value* s = constant("s", random_tensor(DataType::float32, {4}, 2));
+  Value* t = constant("t", random_tensor(DataType::float32, {4}, 3));
+  Value* m = constant("m", random_tensor(DataType::float32, {4}, 4));
+  Value* v = constant("v", random_tensor(DataType::float32, {4}, 5, 0.1, 2));
+  b.output(b.op("BatchNormalization", "bn", {b.op("Conv", "conv", {x, w}), s, t, m, v}));
+  const OptimizeReport report = optimize_and_check(b);
+  EXPECT_TRUE(report.batch_norms[0].folded) << report.batch_norms[0].reason;
+  for (const Value* i : b.graph->initializers()) EXPECT_TRUE(i->is_graph_input()) << i->name();
+  ASSERT_EQ(b.graph->inputs().size(), 3u);
+  EXPECT_EQ(b.graph->inputs()[0]->name(), "x");
+  EXPECT_EQ(b.graph->inputs()[1]->name(), "w_folded");
+}
+
+TEST(FoldSpecial, Ir3ConstantNodesStayNodes) {
+  Build b(DataType::float32, 8, 3);
+  Value* x = b.input("x", {2, 3});
+  b.output(b.op("Add", "add",
+                {x, b.op("Neg", "neg", {b.op("Constant", "c", {}, {{"value", Tensor::scalar(2.f)}})})}));
+  optimize_and_check(b);
+  EXPECT_EQ(b.graph->inputs().size(), 1u);
+  EXPECT_TRUE(b.graph->initializers().empty());
+  EXPECT_EQ(b.graph->num_nodes(), 2u);
+}
+
+TEST(FoldSpecial, BFloat16) {
+  Build b(DataType::bfloat16, 22, 10);
+  Value* x = b.input("x", {1, 3, 5, 5});
+  Value* y = b.op("Conv", "conv", {x, b.random("w", {7, 3, 3, 3}), b.random("b", {7})});
+  b.output(b.batch_norm("bn", y, 7));
+  const OptimizeReport report = optimize_and_check(b);
+  EXPECT_TRUE(report.batch_norms[0].folded) << report.batch_norms[0].reason;
+  EXPECT_EQ(b.graph->find("w_folded")->initializer()->type(), DataType::bfloat16);
+}
+
+// The weight keeps its type whatever the statistics have: other tools write float32 weights under float16
+// inputs here.
+TEST(FoldSpecial, Float16WithFloat32Statistics) {
+  Build b(DataType::float16, 17);
+  Value* x = b.input("x", {1, 3, 5, 5});
+  Value* y = b.op("Conv", "conv", {x, b.random("w", {7, 3, 3, 3})});
+  const auto f32 = [&](const char* name, double low) {
+    return b.constant(name, random_tensor(DataType::float32, {7}, b.next_seed(), low, 2));
+  };
+  b.output(b.op("BatchNormalization", "bn", {y, f32("s", -1), f32("t", -1), f32("m", -1), f32("v", 0.1)}));
+  const OptimizeReport report = optimize_and_check(b);
+  EXPECT_TRUE(report.batch_norms[0].folded) << report.batch_norms[0].reason;
+  for (const Value* v : b.graph->initializers()) EXPECT_EQ(v->initializer()->type(), DataType::float16);
+}
+
+// Variance far below epsilon, and at float16's edge: epsilon counts, and the arithmetic is in double.
+TEST(FoldSpecial, TinyVariance) {
+  for (const DataType type : {DataType::float16, DataType::float32, DataType::float64}) {
+    Build b(type);
+    Value* x = b.input("x", {1, 3, 4, 4});
+    Value* y = b.op("Conv", "conv", {x, b.random("w", {2, 3, 1, 1}, -0.1, 0.1)});
+    b.output(b.op("BatchNormalization", "bn",
+                  {y, b.numbers("s", {0.5, 1}, {2}), b.numbers("t", {0, 1}, {2}),
+                   b.numbers("m", {0.01, 0}, {2}), b.numbers("v", {0, 1e-7}, {2})}));
+    const OptimizeReport report = optimize_and_check(b);
+    EXPECT_TRUE(report.batch_norms[0].folded) << report.batch_norms[0].reason;
+  }
+}
+
+// The default epsilon is the float32 nearest to 1e-5, also in a double model.
+TEST(FoldSpecial, DefaultEpsilonIsAFloat32) {
+  Build b(DataType::float64);
+  Value* x = b.input("x", {1, 1, 1, 1});
+  Value* y = b.op("Conv", "conv", {x, b.numbers("w", {1}, {1, 1, 1, 1})});
+  b.output(b.op("BatchNormalization", "bn",
+                {y, b.numbers("s", {1}, {1}), b.numbers("t", {0}, {1}), b.numbers("m", {0}, {1}),
+                 b.numbers("v", {0}, {1})}));
+  optimize(*b.model);
+  EXPECT_DOUBLE_EQ(*b.graph->find("w_folded")->initializer()->data<double>(),
+                   1 / std::sqrt(static_cast<double>(1e-5f)));
+}
+
+TEST(FoldSpecial, DeadChannelsLeaveNoSubnormals) {
+  Build b;
+  Value* x = b.input("x", {1, 2, 3, 3});
+  Value* y = b.op("Conv", "conv", {x, b.random("w", {3, 2, 1, 1}, 0.5, 1)});
+  b.output(b.op("BatchNormalization", "bn",
+                {y, b.numbers("s", {1, 1e-42, 0}, {3}), b.numbers("t", {1, 1e-41, 0}, {3}),
+                 b.numbers("m", {0.5, 0, 3}, {3}), b.numbers("v", {1, 1, 1}, {3})}));
+  const OptimizeReport report = optimize_and_check(b);
+  ASSERT_TRUE(report.batch_norms[0].folded);
+  EXPECT_EQ(report.batch_norms[0].flushed, 3);  // two weights and a bias of channel 1
+  for (const Value* v : b.graph->initializers()) {
+    for (float f : v->initializer()->values<float>()) EXPECT_NE(std::fpclassify(f), FP_SUBNORMAL);
+  }
+}
+
+TEST(FoldSpecial, SmallFloat16WeightsAreKept) {
+  Build b(DataType::float16);
+  Value* x = b.input("x", {1, 1, 1, 1});
+  Value* y = b.op("Conv", "conv", {x, b.numbers("w", {3e-5}, {1, 1, 1, 1})});
+  b.output(b.op("Mul", "mul", {y, b.numbers("s", {0.5}, {})}));
+  optimize(*b.model);
+  EXPECT_NEAR(static_cast<double>(*b.graph->find("w_folded")->initializer()->data<Float16>()), 1.5e-5, 6e-8);
+}
+
+TEST(FoldSpecial, CopiesOfASharedWeightHaveABudget) {
+  Build b;
+  Value* x = b.input("x", {1, 3, 5, 5});
+  Value* w = b.random("w", {8, 3, 3, 3});  // 864 bytes
+  for (int i = 0; i < 3; ++i) {
+    b.output(b.batch_norm(fmt::format("bn{}", i), b.op("Conv", fmt::format("conv{}", i), {x, w}), 8));
+  }
+  OptimizeOptions options;
+  options.constant_bytes = 1000;
+  const OptimizeReport report = optimize(*b.model, options);
+  EXPECT_TRUE(report.batch_norms[0].folded);
+  EXPECT_FALSE(report.batch_norms[1].folded);
+  EXPECT_THAT(report.batch_norms[1].reason, ::testing::HasSubstr("shares its weight"));
+}
+
+// A batch norm that goes for another reason has a verdict too.
+TEST(FoldSpecial, BatchNormsOfConstantsAndOfNothing) {
+  Build b;
+  Value* x = b.input("x", {1, 3, 2, 2});
+  b.batch_norm("dead", x, 3);
+  b.output(b.op("Add", "add", {x, b.batch_norm("constant", b.random("c", {1, 3, 2, 2}), 3)}));
+  const OptimizeReport report = optimize_and_check(b);
+  ASSERT_EQ(report.batch_norms.size(), 2u);
+  EXPECT_TRUE(report.batch_norms[0].folded);
+  EXPECT_EQ(report.batch_norms[0].rule, "remove_dead_node");
+  EXPECT_EQ(report.batch_norms[1].rule, "evaluate_constant");
+}
+
+TEST(FoldSpecial, LegacyBroadcast) {
+  Build b(DataType::float32, 6);
+  Value* x = b.input("x", {1, 3, 5, 5});
+  Value* y = b.op("Conv", "conv", {x, b.random("w", {4, 3, 3, 3})});
+  y = b.op("Add", "add", {y, b.random("c", {4})}, {{"broadcast", int64_t{1}}, {"axis", int64_t{1}}});
+  b.output(b.batch_norm("bn", y, 4, {{"is_test", int64_t{1}}}));
+  const auto before = b.model->clone();
+  const OptimizeReport report = optimize(*b.model);
+  EXPECT_TRUE(report.batch_norms[0].folded) << report.batch_norms[0].reason;
+  EXPECT_EQ(b.graph->num_nodes(), 1u);
+}
+
+// |output before - after| <= bound * reach, in exact arithmetic, reach being what inputs of that size can
+// give.
+TEST(ErrorBound, HoldsForEveryWeight) {
+  for (const DataType type : {DataType::float32, DataType::float16}) {
+    for (uint64_t seed = 1; seed <= 20; ++seed) {
+      constexpr int64_t kOut = 5, kIn = 17;
+      const Tensor w = random_tensor(type, {kOut, kIn, 1}, seed),
+                   bias = random_tensor(type, {kOut}, seed + 100);
+      const Tensor s = random_tensor(type, {kOut}, seed + 200, -3, 3),
+                   t = random_tensor(type, {kOut}, seed + 300);
+      const Tensor m = random_tensor(type, {kOut}, seed + 400),
+                   v = random_tensor(type, {kOut}, seed + 500, 0.01, 2);
+      Build b(type);
+      Value* x = b.input("x", {1, kIn, 1});
+      Value* y = b.op("Conv", "conv", {x, b.constant("w", w), b.constant("b", bias)});
+      b.output(b.op("BatchNormalization", "bn",
+                    {y, b.constant("s", s), b.constant("t", t), b.constant("m", m), b.constant("v", v)}));
+      const OptimizeReport report = optimize(*b.model);
+      ASSERT_TRUE(report.batch_norms[0].folded);
+      const std::vector<double> folded_w = to_doubles(*b.graph->find("w_folded")->initializer());
+      const std::vector<double> folded_b = to_doubles(*b.graph->find("b_folded")->initializer());
+      const auto W = to_doubles(w), B = to_doubles(bias), S = to_doubles(s), T = to_doubles(t),
+                 M = to_doubles(m), V = to_doubles(v);
+      double change = 0, reach = 0;
+      for (size_t c = 0; c < kOut; ++c) {
+        const double factor = S[c] / std::sqrt(V[c] + static_cast<double>(1e-5f));
+        const double exact_b = (B[c] - M[c]) * factor + T[c];
+        double dc = std::abs(folded_b[c] - exact_b),
+               rc = std::abs(exact_b);  // inputs of magnitude 1, each of the worst sign
+        for (size_t i = 0; i < kIn; ++i) {
+          dc += std::abs(folded_w[c * kIn + i] - factor * W[c * kIn + i]);
+          rc += std::abs(factor * W[c * kIn + i]);
+        }
+        change = std::max(change, dc);
+        reach = std::max(reach, rc);
+      }
+      EXPECT_LE(change, *report.batch_norms[0].error_bound * reach);
+      EXPECT_GT(change, 0.02 * *report.batch_norms[0].error_bound * reach) << "a bound that says nothing";
+    }
+  }
+}
+
+TEST(ChannelLayout, EveryLayoutAgainstTheDefinition) {
+  for (const ChannelLayout& layout :
+       {ChannelLayout{1, 1, 7, 9}, ChannelLayout{1, 5, 7, 1}, ChannelLayout{3, 4, 5, 6},
+        ChannelLayout{4, 3, 5, 1}, ChannelLayout{1, 1, 3, 70000}, ChannelLayout{2, 300, 301, 1}}) {
+    const Dims dims = {layout.groups, layout.outer, layout.channels, layout.inner};
+    const Tensor w = random_tensor(DataType::float32, dims, 3);
+    const std::vector<double> scale =
+        to_doubles(random_tensor(DataType::float64, {layout.total_channels()}, 4));
+    const Rounded result = scale_channels(w, layout, scale);
+    std::vector<double> error(scale.size(), 0), reach(scale.size(), 0);
+    int64_t at = 0;
+    for (int64_t g = 0; g < layout.groups; ++g) {
+      for (int64_t o = 0; o < layout.outer; ++o) {
+        for (int64_t c = 0; c < layout.channels; ++c) {
+          for (int64_t i = 0; i < layout.inner; ++i, ++at) {
+            const auto channel = static_cast<size_t>(g * layout.channels + c);
+            const double exact = static_cast<double>(w.data<float>()[at]) * scale[channel];
+            ASSERT_EQ(result.tensor.data<float>()[at], static_cast<float>(exact));
+            error[channel] += std::abs(static_cast<double>(static_cast<float>(exact)) - exact);
+            reach[channel] += std::abs(exact);
+          }
+        }
+      }
+    }
+    for (size_t c = 0; c < scale.size(); ++c) {
+      EXPECT_NEAR(result.error[c], error[c], 1e-12 * error[c] + 1e-300);
+      EXPECT_NEAR(result.reach[c], reach[c], 1e-12 * reach[c]);
+    }
+    EXPECT_EQ(result.overflow, -1);
+  }
+}
+
+TEST(RoundOnce, DoesNotRoundTwice) {
+  // Just above the middle of two float16: through float32 it would become the middle, and round to even,
+  // down.
+  const double above = 1 + 0x1p-11 + 0x1p-40;
+  EXPECT_EQ(static_cast<float>(round_once<Float16>(above)), 1 + 0x1p-10f);
+  EXPECT_EQ(static_cast<float>(Float16(static_cast<float>(above))), 1.0f);
+  EXPECT_EQ(static_cast<float>(round_once<Float16>(-above)), -1 - 0x1p-10f);
+  EXPECT_EQ(static_cast<float>(round_once<Float16>(1 + 0x1p-11)), 1.0f);
+  EXPECT_EQ(static_cast<float>(round_once<BFloat16>(1 + 0x1p-8 + 0x1p-50)), 1 + 0x1p-7f);
+  EXPECT_EQ(static_cast<float>(round_once<BFloat16>(1 + 0x1p-8)), 1.0f);
+  EXPECT_TRUE(std::isinf(static_cast<float>(round_once<Float16>(65520.0))));
+  EXPECT_EQ(static_cast<float>(round_once<Float16>(65519.99999)), 65504.0f);
+  EXPECT_TRUE(std::isinf(static_cast<float>(round_once<BFloat16>(1e300))));
+}
+
+}  // namespace
+}  // namespace plica::testing
