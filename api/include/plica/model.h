@@ -1,0 +1,160 @@
+// Model: an ONNX model in memory, to load, look at, optimize, save, and make Sessions of.
+//
+// Copying a Model is cheap: copies share one immutable graph, and optimize() gives its object a new one.
+// Thread safety: as for standard containers; const use from many threads is safe, and so is using copies.
+// Errors are plica::Error: io (can't be read or written), invalid_model (breaks the ONNX specification), invalid_argument
+// (the caller's options), unsupported, limit. A failed call changes nothing.
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+#include <filesystem>
+#include <functional>
+#include <map>
+#include <memory>
+#include <optional>
+#include <span>
+#include <string>
+#include <string_view>
+#include <utility>
+#include <vector>
+
+#include "plica/report.h"
+#include "plica/tensor.h"
+
+namespace plica {
+
+struct ModelGraph;
+
+// An input or an output of a model.
+struct TensorInfo {
+  std::string name;
+  DataType type = DataType::undefined;  // undefined: not a tensor, or not known
+  std::optional<Shape> shape;           // absent: rank not known
+  std::string text;                     // "float32[batch, 3, 224, 224]", "sequence(int64[2])"
+  bool has_default = false;             // an input that may be left out
+  bool is_tensor = true;
+};
+
+// Sizes for what a model leaves open.
+struct DimSizes {
+  std::map<std::string, int64_t> symbols;  // by symbol: {"batch", 1}
+  std::map<std::string, Dims> shapes;      // by input: {"image", {1, 3, 224, 224}}; these come first
+};
+
+// What a model is made of.
+struct ModelSummary {
+  // How a BatchNormalization looks before it is folded. Counts are of channels.
+  struct BatchNorm {
+    std::string node;
+    int64_t channels = 0;        // 0: parameters are not constants
+    double epsilon = 0;
+    bool training = false;       // uses the batch's statistics: not an inference batch norm
+    int64_t dead = 0;            // scale is 0: the channel is a constant
+    int64_t tiny_variance = 0;   // 0 <= var <= epsilon: epsilon decides its gain
+    int64_t bad = 0;             // var + epsilon <= 0, or a parameter or result that is not finite
+    double min_variance = 0, max_variance = 0;
+    double min_gain = 0, max_gain = 0;  // of |scale| / sqrt(var + epsilon), over good channels
+  };
+
+  int64_t ir_version = 0;
+  std::string producer, producer_version, domain, doc_string;
+  int64_t model_version = 0;
+  std::vector<std::pair<std::string, int64_t>> opsets;  // (domain, version)
+  int64_t nodes = 0;                                    // subgraphs included
+  std::map<std::string, int64_t> operators;             // "Conv", "com.example.Foo" -> how often
+  int64_t functions = 0;
+  int64_t initializers = 0, parameters = 0, parameter_bytes = 0;
+  // Multiply-accumulates of Conv, ConvTranspose, Gemm and MatMul of the main graph for one run at the assumed shapes. `macs_unknown` of
+  // those nodes are not counted because their shapes depend on data.
+  int64_t macs = 0, macs_unknown = 0;
+  std::vector<std::string> assumptions;  // "batch = 1": sizes that were not in the model nor given
+  std::vector<BatchNorm> batch_norms;
+};
+
+// A fault, or an operator that Plica does not have.
+struct Finding {
+  ErrorCode code = ErrorCode::invalid_model;
+  std::string node;     // "node 'conv1' (Conv, opset 13)"; empty: the model as a whole
+  std::string message;
+};
+
+class Model {
+ public:
+  struct OptimizeOptions {
+    std::vector<std::string> disable;  // rules or passes not to run, by name (optimizer_rules())
+    std::vector<std::string> only;     // when not empty, the only ones to run
+    std::vector<std::string> keep;     // nodes that nothing may change or remove
+    int64_t max_rewrites = -1;         // stop after so many; negative: no bound
+    // Called with a listing of the graph after these passes. An unknown pass throws invalid_argument.
+    std::vector<std::string> dump_after;
+    std::function<void(std::string_view pass, std::string_view listing)> on_dump;
+    std::function<void(std::string_view pass, int done, int total)> progress;
+  };
+
+  struct SaveOptions {
+    // Tensors of at least this many bytes go into one file "<name>.data" beside the model; 0: only when the model would not fit
+    // into protobuf's 2 GiB otherwise.
+    size_t external_data_threshold = 0;
+  };
+
+  // Reads a file; its external data must lie in its directory or below.
+  static Model load(const std::filesystem::path& path);
+  // From memory, without external data. The bytes are not needed after the call.
+  static Model parse(std::span<const std::byte> bytes);
+  static Model parse(std::string_view bytes) { return parse(std::as_bytes(std::span(bytes.data(), bytes.size()))); }
+
+  // Folds batch norms and simplifies. The model stays ONNX and computes the same, up to the bounds in the report.
+  Report optimize() { return optimize(OptimizeOptions()); }
+  Report optimize(const OptimizeOptions& options);
+
+  // Writes beside `path` and renames: a reader sees the old file or the whole new one.
+  void save(const std::filesystem::path& path) const { save(path, SaveOptions()); }
+  void save(const std::filesystem::path& path, const SaveOptions& options) const;
+  // The bytes of the file, the same for the same model. Throws limit beyond 2 GiB.
+  std::string serialize() const;
+
+  // In the model's order. Inputs include those with a default.
+  std::vector<TensorInfo> inputs() const;
+  std::vector<TensorInfo> outputs() const;
+  const std::vector<std::pair<std::string, std::string>>& metadata() const;
+  std::optional<std::string> metadata(std::string_view key) const;
+
+  ModelSummary summarize(const DimSizes& sizes = {}) const;
+  // Everything that is wrong with the model or that Plica does not support; empty when it can be run.
+  std::vector<Finding> check() const;
+  // A readable listing of the graph.
+  std::string listing() const;
+
+  // Throws invalid_argument when `sizes` has a symbol or an input that the model does not have.
+  void validate(const DimSizes& sizes) const;
+  // Dims for an input: from `sizes`, then as declared; what stays open is 1 for the first dimension of several, else `open`.
+  // `assumed`, when given, receives a "name[i] = n" for each dimension that was assumed so.
+  // Throws invalid_argument when the sizes contradict the model, or its rank is not known and not given.
+  static Dims concrete_dims(const TensorInfo& input, const DimSizes& sizes, int64_t open = 64,
+                            std::vector<std::string>* assumed = nullptr);
+
+  // Computes with the portable kernels of the operators' definitions: slow, and no part of it is shared with Session's. `all`, when
+  // given, receives every tensor by name. Errors as Session::run.
+  TensorMap run_reference(const TensorMap& inputs, TensorMap* all = nullptr) const;
+
+ private:
+  friend class Session;
+  explicit Model(std::shared_ptr<const ModelGraph> graph) : graph_(std::move(graph)) {}
+  std::shared_ptr<const ModelGraph> graph_;
+};
+
+// What this build can do.
+struct OperatorInfo {
+  std::string name, domain;  // "" is ai.onnx
+  int since = 1;             // first opset version of the domain that it serves,
+  std::optional<int> until;  // and the last; absent: up to the newest
+};
+std::vector<OperatorInfo> supported_operators();  // by domain, name, version
+
+struct OptimizerRule {
+  std::string name, pass, summary;
+};
+std::vector<OptimizerRule> optimizer_rules();  // in the order of the pipeline
+
+}  // namespace plica

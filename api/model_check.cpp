@@ -1,0 +1,63 @@
+// Model::check: every fault and every operator that is missing, not only the first.
+#include <deque>
+#include <unordered_map>
+
+#include "api/graph_walk.h"
+#include "engine/core/fail.h"
+#include "engine/ops/infer.h"
+#include "engine/ops/table.h"
+#include "plica/model.h"
+
+namespace plica {
+namespace {
+
+// Infers node by node and goes on behind a fault with what the file declares, so that one fault hides no other.
+void find_faults(const Graph& graph, std::vector<Finding>& findings) {
+  std::unordered_map<const Value*, Facts> facts;
+  const auto declared = [](const Value& value) {
+    if (const Tensor* constant = value.constant()) return Facts::of(*constant);
+    return Facts{.type = value.type(), .constant = {}, .elements = {}};
+  };
+  for (const Node* node : graph.topological_order()) {
+    if (!find_op(*node)) continue;
+    std::vector<const Facts*> inputs;
+    for (int i = 0; i < node->num_inputs(); ++i) {
+      const Value* value = node->input(i);
+      inputs.push_back(value ? &facts.try_emplace(value, declared(*value)).first->second : nullptr);
+    }
+    try {
+      std::vector<Facts> outputs = infer_node(*node, inputs);
+      for (int i = 0; i < node->num_outputs(); ++i) {
+        if (const Value* value = node->output(i)) facts[value] = std::move(outputs[static_cast<size_t>(i)]);
+      }
+    } catch (const Error& error) {
+      findings.push_back({error.code(), "", error.message()});
+    }
+  }
+}
+
+}  // namespace
+
+std::vector<Finding> Model::check() const {
+  std::vector<Finding> findings;
+  for_each_node(graph_->graph, [&](const Node& node) {
+    if (find_op(node)) return;
+    findings.push_back({ErrorCode::unsupported, describe(node),
+                        fmt::format("operator {} of opset {} is not supported", quoted(operator_name(node)), node.opset())});
+  });
+  for (const Value* input : graph_->graph.inputs()) {
+    if (input->type().is_tensor()) continue;
+    findings.push_back({ErrorCode::unsupported, "",
+                        fmt::format("input {} is {}, not a tensor", quoted(input->name()), to_string(input->type()))});
+  }
+  try {
+    infer_graph(graph_->graph);
+  } catch (const Error& error) {
+    const size_t before = findings.size();
+    find_faults(graph_->graph, findings);
+    if (findings.size() == before) findings.push_back({error.code(), "", error.message()});
+  }
+  return findings;
+}
+
+}  // namespace plica

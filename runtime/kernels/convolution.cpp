@@ -1,0 +1,162 @@
+// Convolutions: the choice of layout and implementation, then what of the chain the primitive can do itself.
+#include "engine/core/checked.h"
+#include "engine/core/fail.h"
+#include "runtime/kernels/families.h"
+#include "runtime/kernels/post_ops.h"
+#include "runtime/plan/layout_policy.h"
+
+namespace plica {
+namespace {
+
+using onednn::Layout;
+
+bool has(const std::string& name, const char* part) { return name.find(part) != std::string::npos; }
+bool is_direct(const std::string& name) { return !has(name, "ref") && !has(name, "gemm"); }
+
+struct Candidate {
+  Layout source, destination;
+  onednn::ConvolutionMethod method = onednn::ConvolutionMethod::direct;
+  std::function<bool(const std::string&)> accept = is_direct;
+  bool last_resort = false;  // slow
+};
+
+// In the order of preference.
+std::vector<Candidate> candidates_for(const PlanBuilder& builder, const ConvolutionParams& p, const Dims& x, const Dims& y,
+                                      bool is_row_major) {
+  std::vector<Candidate> out;
+  const Layout layout = builder.layout();
+  const bool depthwise = p.groups > 1 && p.groups == x[1] && p.groups == y[1];
+  if (builder.options().winograd && layout == Layout::blocked16 && winograd_pays(p, x, y)) {
+    const char* tile = winograd_tile(x, y) == 4 ? "4x3" : "2x3";
+    out.push_back({Layout::blocked16, Layout::blocked16, onednn::ConvolutionMethod::winograd,
+                   [tile](const std::string& name) { return has(name, tile); }});
+  }
+  // Few input channels are read from a row-major image without a reorder.
+  const bool first = p.groups == 1 && x[1] <= 4 && layout != Layout::channels_last && is_row_major;
+  if (first) out.push_back({Layout::row_major, layout});
+  out.push_back({layout, layout});
+  for (Layout other : {Layout::channels_last, Layout::blocked16, Layout::blocked8}) {
+    if (other != layout) out.push_back({other, other});
+  }
+  const auto not_ref = [](const std::string& name) { return !has(name, "ref"); };
+  if (!depthwise) out.push_back({Layout::channels_last, Layout::channels_last, onednn::ConvolutionMethod::direct, not_ref, true});
+  out.push_back({Layout::row_major, Layout::row_major, onednn::ConvolutionMethod::direct, not_ref, true});
+  out.push_back({Layout::row_major, Layout::row_major, onednn::ConvolutionMethod::direct,
+                 [](const std::string&) { return true; }, true});
+  return out;
+}
+
+}  // namespace
+
+void build_convolution(PlanBuilder& builder, const LoweredOp& op, const ConvolutionParams& p) {
+  const Dims& x = builder.value(op.inputs[0]).dims;
+  const Dims& w = builder.value(op.inputs[1]).dims;
+  const Dims& y = builder.value(op.outputs[0]).dims;
+  Dims weights = w;
+  if (p.groups > 1) {
+    weights[0] /= p.groups;
+    weights.insert(weights.begin(), p.groups);
+  }
+  const bool has_bias = op.inputs.size() > 2;
+  onednn::ConvolutionShape shape;
+  shape.weights = onednn::any_layout(weights);
+  shape.has_bias = has_bias;
+  shape.strides = p.window.strides;
+  shape.dilations = p.window.dilations;
+  shape.pads_begin = p.window.pads_begin;
+  shape.pads_end = p.window.pads_end;
+
+  const bool is_row_major = onednn::is_row_major(*builder.placement(op.inputs[0]).desc);
+  for (const bool with_chain : {true, false}) {
+    for (const Candidate& c : candidates_for(builder, p, x, y, is_row_major)) {
+      shape.source = onednn::desc_of(x, c.source);
+      shape.destination = onednn::desc_of(y, c.destination);
+      LoweredOp bare = op;
+      if (!with_chain) bare.chain.clear();
+      // A chain that an implementation cannot do is not worth a slow one: the next round does without.
+      if (with_chain && !op.chain.empty() && c.last_resort) continue;
+      const FusedChain chain(builder, bare, y, shape.destination, true);
+      auto primitive = onednn::convolution(shape, chain.post_ops(), c.method, c.accept);
+      if (!primitive) continue;
+      std::vector<PlanBuilder::PrimitiveOperand> operands;
+      operands.push_back({DNNL_ARG_SRC, builder.in_layout(op.inputs[0], shape.source)});
+      operands.push_back({DNNL_ARG_WEIGHTS, operand_as(builder, op, op.inputs[1], weights, primitive->weights)});
+      if (has_bias) operands.push_back({DNNL_ARG_BIAS, builder.row_major(op.inputs[2])});
+      chain.add_operands(builder, bare, operands);
+      const bool complete = chain.links() == op.chain.size();
+      Placement to;
+      if (chain.summand()) {
+        to = builder.in_layout(*chain.summand(), shape.destination);
+        if (complete) builder.alias(op.outputs[0], to);
+      } else {
+        to = complete ? builder.allocate(op.outputs[0], shape.destination) : builder.allocate_temporary(shape.destination);
+      }
+      operands.push_back({DNNL_ARG_DST, to});
+      builder.emit(op, "Conv", std::move(*primitive), operands);
+      if (!complete) build_chain(builder, op, chain.links(), to, true);
+      return;
+    }
+  }
+  fail(ErrorCode::unsupported, "oneDNN has no convolution of {} by {}", to_string(x), to_string(w));
+}
+
+void build_deconvolution(PlanBuilder& builder, const LoweredOp& op, const ConvolutionParams& p) {
+  const Dims& x = builder.value(op.inputs[0]).dims;
+  const Dims& w = builder.value(op.inputs[1]).dims;
+  const Dims& y = builder.value(op.outputs[0]).dims;
+  // ONNX weights are [I, O/g, k...]; oneDNN wants [g, O/g, I/g, k...].
+  Dims weights = {w[1], w[0] / p.groups};
+  weights.insert(weights.end(), w.begin() + 2, w.end());
+  int64_t kernel = 1;
+  for (size_t i = 2; i < w.size(); ++i) kernel = checked_mul(kernel, w[i]);
+  Dims strides = {kernel, checked_mul(w[1], kernel)};
+  int64_t inner = kernel;
+  for (size_t i = 2; i < w.size(); ++i) {
+    inner /= w[i];
+    strides.push_back(inner);
+  }
+  if (p.groups > 1) {
+    weights.insert(weights.begin(), p.groups);
+    strides.insert(strides.begin(), checked_mul(w[0] / p.groups, checked_mul(w[1], kernel)));
+  }
+  const onednn::Desc from = onednn::strided(weights, strides);
+  onednn::ConvolutionShape shape;
+  shape.weights = onednn::any_layout(weights);
+  shape.has_bias = op.inputs.size() > 2;
+  shape.strides = p.window.strides;
+  shape.dilations = p.window.dilations;
+  shape.pads_begin = p.window.pads_begin;
+  shape.pads_end = p.window.pads_end;
+  // With post-ops oneDNN 2.x computes into scratch memory and applies them element by element, so the chain follows as
+  // a step of its own.
+  for (const bool accept_any : {false, true}) {
+    for (Layout layout : {builder.layout(), Layout::blocked16, Layout::blocked8, Layout::channels_last, Layout::row_major}) {
+      shape.source = onednn::desc_of(x, layout);
+      shape.destination = onednn::desc_of(y, layout);
+      auto primitive = onednn::deconvolution(shape, onednn::PostOps());
+      if (!primitive || (!accept_any && !is_direct(primitive->implementation))) continue;
+      std::vector<PlanBuilder::PrimitiveOperand> operands;
+      operands.push_back({DNNL_ARG_SRC, builder.in_layout(op.inputs[0], shape.source)});
+      const LoweredValue& value = builder.value(op.inputs[1]);
+      if (value.constant.defined()) {
+        operands.push_back({DNNL_ARG_WEIGHTS, builder.packed(value.constant, from, primitive->weights)});
+      } else {
+        Placement place = builder.row_major(op.inputs[1]);
+        place.desc = from;
+        const Placement to = builder.allocate_temporary(primitive->weights);
+        builder.reorder(node_names(op), place, to);
+        operands.push_back({DNNL_ARG_WEIGHTS, to});
+      }
+      if (shape.has_bias) operands.push_back({DNNL_ARG_BIAS, builder.row_major(op.inputs[2])});
+      const bool complete = op.chain.empty();
+      const Placement to = complete ? builder.allocate(op.outputs[0], shape.destination) : builder.allocate_temporary(shape.destination);
+      operands.push_back({DNNL_ARG_DST, to});
+      builder.emit(op, "ConvTranspose", std::move(*primitive), operands);
+      if (!complete) build_chain(builder, op, 0, to, true);
+      return;
+    }
+  }
+  build_evaluate(builder, op);
+}
+
+}  // namespace plica

@@ -1,0 +1,28 @@
+// The families of kernels: each function adds the steps of one lowered operation of its kind.
+#pragma once
+
+#include "runtime/plan/builder.h"
+
+namespace plica {
+
+void build_convolution(PlanBuilder& builder, const LoweredOp& op, const ConvolutionParams& params);
+void build_deconvolution(PlanBuilder& builder, const LoweredOp& op, const ConvolutionParams& params);
+void build_pooling(PlanBuilder& builder, const LoweredOp& op, const PoolingParams& params);
+void build_matmul(PlanBuilder& builder, const LoweredOp& op, const MatMulParams& params);
+void build_softmax(PlanBuilder& builder, const LoweredOp& op, const SoftmaxParams& params);
+void build_layer_norm(PlanBuilder& builder, const LoweredOp& op, const LayerNormParams& params);
+void build_reduce_mean(PlanBuilder& builder, const LoweredOp& op, const ReduceMeanParams& params);
+void build_concat(PlanBuilder& builder, const LoweredOp& op, const ConcatParams& params);
+void build_transpose(PlanBuilder& builder, const LoweredOp& op, const TransposeParams& params);
+void build_slice(PlanBuilder& builder, const LoweredOp& op, const SliceParams& params);
+void build_resample(PlanBuilder& builder, const LoweredOp& op, const ResampleParams& params);
+void build_pointwise(PlanBuilder& builder, const LoweredOp& op);
+void build_view(PlanBuilder& builder, const LoweredOp& op);
+// By the kernel of engine/ops, on row-major tensors; also for operations whose shapes only the run knows.
+void build_evaluate(PlanBuilder& builder, const LoweredOp& op);
+
+// Applies chain[first...] to `from`, a result of the operation, and leaves it as output 0's place: in place when the
+// memory is the plan's own (`owned`).
+void build_chain(PlanBuilder& builder, const LoweredOp& op, size_t first, const Placement& from, bool owned);
+
+}  // namespace plica

@@ -1,0 +1,43 @@
+#include "runtime/plan/constants.h"
+
+#include "engine/core/fail.h"
+
+namespace plica {
+namespace {
+
+std::shared_ptr<const Constant> pack(const Tensor& tensor, const onednn::Desc& from, const onednn::Desc& to) {
+  auto c = std::make_shared<Constant>();
+  c->source = tensor;
+  c->from = from;
+  c->desc = to;
+  if (onednn::same_placement(from, to)) {
+    c->packed = tensor;
+    c->memory = dnnl::memory(to, onednn::cpu_engine(), const_cast<void*>(tensor.raw()));
+    return c;
+  }
+  c->packed = Tensor::zeros(DataType::float32, {static_cast<int64_t>((onednn::bytes_of(to) + 3) / 4)});
+  c->memory = dnnl::memory(to, onednn::cpu_engine(), c->packed.mutable_raw());
+  dnnl::memory source(from, onednn::cpu_engine(), const_cast<void*>(tensor.raw()));
+  dnnl::stream stream(onednn::cpu_engine());
+  dnnl::reorder(source, c->memory).execute(stream, source, c->memory);
+  stream.wait();
+  return c;
+}
+
+}  // namespace
+
+std::shared_ptr<const Constant> ConstantCache::get(const Tensor& tensor, const onednn::Desc& from, const onednn::Desc& to) {
+  require(tensor.type() == DataType::float32, ErrorCode::internal, "packing a constant of type {}", to_string(tensor.type()));
+  std::lock_guard lock(mutex_);
+  auto& known = by_source_[tensor.raw()];
+  std::erase_if(known, [](const auto& weak) { return weak.expired(); });
+  for (const auto& weak : known) {
+    auto c = weak.lock();
+    if (c && c->from == from && c->desc == to) return c;
+  }
+  auto c = pack(tensor, from, to);
+  known.push_back(c);
+  return c;
+}
+
+}  // namespace plica

@@ -1,0 +1,33 @@
+// Packed constants: weights and other tensors of the model in the layouts that kernels want, made once and shared by
+// the plans of all shapes.
+// Thread safety: all.
+#pragma once
+
+#include <memory>
+#include <mutex>
+#include <unordered_map>
+#include <vector>
+
+#include "engine/core/tensor.h"
+#include "runtime/onednn/onednn.h"
+
+namespace plica {
+
+struct Constant {
+  Tensor source;             // kept: its address is part of the key
+  onednn::Desc from, desc;   // how the source is read, and how the data lie
+  Tensor packed;             // shares the source's buffer when the layouts agree
+  dnnl::memory memory;       // one handle for all threads: giving oneDNN the address again would write the padding
+};
+
+class ConstantCache {
+ public:
+  // The float32 tensor, read as `from` describes, in the layout `to`.
+  std::shared_ptr<const Constant> get(const Tensor& tensor, const onednn::Desc& from, const onednn::Desc& to);
+
+ private:
+  std::mutex mutex_;
+  std::unordered_map<const void*, std::vector<std::weak_ptr<const Constant>>> by_source_;
+};
+
+}  // namespace plica

@@ -1,0 +1,18 @@
+// Fusion: rewrites lowered operations so that fewer steps do the same. The phases, in this order:
+//   1. layer normalization out of the operators that exporters write it with (before chains hide them);
+//   2. pointwise operations that follow each other become one chain;
+//   3. chains are simplified: hard-swish and swish out of their parts, linear after linear;
+//   4. chains join the operation whose result they work on, where nothing else reads it;
+//   5. an addition by channel at the beginning of a convolution's or product's chain becomes its bias.
+#pragma once
+
+#include "runtime/plan/lowered.h"
+
+namespace plica {
+
+void fuse(LoweredGraph& graph);
+
+// Phase 3 alone: `root` is the value that the chain begins with.
+void simplify_chain(PointChain& chain, int root);
+
+}  // namespace plica

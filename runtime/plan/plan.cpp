@@ -1,0 +1,100 @@
+#include "runtime/plan/plan.h"
+
+#include <unordered_set>
+
+#include "engine/core/checked.h"
+#include "engine/core/fail.h"
+
+namespace plica {
+namespace {
+
+std::byte* at(void* base, size_t offset) { return static_cast<std::byte*>(base) + offset; }
+
+void grow(Tensor& memory, size_t bytes) {
+  if (memory.defined() && memory.bytes() >= bytes) return;
+  memory = Tensor();
+  memory = Tensor(DataType::uint8, {static_cast<int64_t>(bytes)});
+}
+
+}  // namespace
+
+Workspace::Workspace() : stream_(onednn::cpu_engine()) {}
+Workspace::~Workspace() = default;
+
+void Workspace::bind(std::shared_ptr<const Plan> plan) {
+  if (plan == plan_) return;
+  plan_ = nullptr;
+  bindings_.clear();
+  addresses_.clear();
+  first_operand_.clear();
+  externals_.clear();
+  grow(arena_, std::max<size_t>(plan->arena_bytes, 1));
+  grow(scratch_, std::max<size_t>(plan->scratch_bytes, 1));
+  for (const Step& step : plan->steps) {
+    first_operand_.push_back(addresses_.size());
+    for (const Step::Operand& o : step.operands) {
+      const Storage& s = plan->storages[static_cast<size_t>(o.storage)];
+      void* base = nullptr;
+      switch (s.kind) {
+        case Storage::Kind::arena: base = at(arena_.mutable_raw(), s.offset); break;
+        case Storage::Kind::constant: base = const_cast<void*>(s.constant ? s.constant->packed.raw() : s.tensor.raw()); break;
+        case Storage::Kind::input:
+        case Storage::Kind::output: externals_.push_back({s.kind, s.index, addresses_.size(), o.offset}); break;
+      }
+      addresses_.push_back(base ? at(base, o.offset) : nullptr);
+    }
+    bindings_.push_back(step.kernel->bind());
+  }
+  plan_ = std::move(plan);
+}
+
+std::vector<Tensor> Plan::run(Workspace& workspace, const std::vector<Tensor>& inputs) const {
+  Workspace& w = workspace;
+  std::vector<Tensor> results(outputs.size());
+  std::vector<void*> output_addresses(outputs.size(), nullptr);
+  for (size_t i = 0; i < outputs.size(); ++i) {
+    if (outputs[i].kind == PlanOutput::Kind::constant) results[i] = outputs[i].constant.clone();
+    if (outputs[i].kind != PlanOutput::Kind::computed) continue;
+    results[i] = Tensor(outputs[i].type, outputs[i].dims);
+    output_addresses[i] = results[i].mutable_raw();
+  }
+  for (const Workspace::External& e : w.externals_) {
+    const auto index = static_cast<size_t>(e.index);
+    void* base = e.kind == Storage::Kind::input ? const_cast<void*>(inputs[index].raw()) : output_addresses[index];
+    w.addresses_[e.operand] = at(base, e.offset);
+  }
+  std::vector<Tensor> dynamic(static_cast<size_t>(dynamic_slots));
+  for (size_t i = 0; i < dynamic_inputs.size(); ++i) {
+    if (dynamic_inputs[i] >= 0) dynamic[static_cast<size_t>(dynamic_inputs[i])] = inputs[i];
+  }
+  Arguments arguments;
+  arguments.scratch = w.scratch_.mutable_raw();
+  arguments.stream = w.stream_.get();
+  arguments.dynamic = dynamic;
+  for (size_t i = 0; i < steps.size(); ++i) {
+    arguments.memory = {w.addresses_.data() + w.first_operand_[i], steps[i].operands.size()};
+    arguments.binding = w.bindings_[i].get();
+    steps[i].kernel->run(arguments);
+  }
+  for (size_t i = 0; i < outputs.size(); ++i) {
+    if (outputs[i].kind == PlanOutput::Kind::dynamic) {
+      // Not the kernel's own: it may share an input's buffer.
+      results[i] = dynamic[static_cast<size_t>(outputs[i].dynamic)].clone();
+    }
+  }
+  return results;
+}
+
+PlanInfo Plan::info() const {
+  PlanInfo info;
+  for (const Step& s : steps) info.steps.push_back(s.info);
+  info.arena_bytes = arena_bytes;
+  info.arena_lower_bound = arena_lower_bound;
+  std::unordered_set<const Constant*> seen;
+  for (const Storage& s : storages) {
+    if (s.constant && seen.insert(s.constant.get()).second) info.constant_bytes += s.constant->packed.bytes();
+  }
+  return info;
+}
+
+}  // namespace plica

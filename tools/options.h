@@ -1,0 +1,42 @@
+// Options that several commands share, and the parsing of their values.
+#pragma once
+
+#include <CLI/CLI.hpp>
+#include <cstdint>
+#include <functional>
+#include <optional>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "plica/model.h"
+
+namespace plica::tools {
+
+// What main() runs after the command line is parsed; commands set `run`.
+struct Invocation {
+  std::function<int()> run;
+};
+
+struct ShapeOptions {
+  std::vector<std::string> shapes, dims;
+  // Resolved and checked against the model. Throws Exit(kUsage) on syntax, Error(invalid_argument) when they don't fit.
+  DimSizes resolve(const Model& model) const;
+};
+void add_shape_options(CLI::App& app, ShapeOptions& options);
+
+void add_model(CLI::App& app, std::string& model);
+void add_threads(CLI::App& app, int& threads);
+void add_json(CLI::App& app, bool& json);
+
+// An option that may be given several times and takes one value each time.
+CLI::Option* add_list(CLI::App& app, const std::string& names, std::vector<std::string>& values, const std::string& help);
+
+// "1x3x224x224". Throws Exit(kUsage) naming the option.
+Dims parse_dims(std::string_view text, std::string_view option);
+// "0.485,0.456,0.406"; nullopt when it is no list of finite numbers.
+std::optional<std::vector<double>> parse_numbers(std::string_view text);
+std::optional<int64_t> parse_integer(std::string_view text);
+std::vector<std::string> split(std::string_view text, char separator);
+
+}  // namespace plica::tools
