@@ -7,7 +7,8 @@
 
 namespace plica {
 
-// Calls f(const Node&) for the nodes of the graph in list order, those of subgraphs after the node that owns them.
+// Calls f(const Node&) for the nodes of the graph in list order, those of subgraphs after the node that owns
+// them.
 template <class F>
 void for_each_node(const Graph& graph, F&& f) {
   for (const Node* node : graph.nodes()) {

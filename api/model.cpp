@@ -73,7 +73,8 @@ Report Model::optimize(const OptimizeOptions& options) {
   inner.progress = options.progress;
   if (options.on_dump && !options.dump_after.empty()) {
     inner.after_pass = [&](std::string_view pass, const ModelGraph& model) {
-      if (std::ranges::find(options.dump_after, pass) != options.dump_after.end()) options.on_dump(pass, print(model.graph));
+      if (std::ranges::find(options.dump_after, pass) != options.dump_after.end())
+        options.on_dump(pass, print(model.graph));
     };
   }
   std::unique_ptr<ModelGraph> changed = graph_->clone();
@@ -122,12 +123,14 @@ void Model::validate(const DimSizes& sizes) const {
     require(names.contains(name), ErrorCode::invalid_argument, "the model has no input {}", quoted(name));
   }
   for (const auto& [symbol, size] : sizes.symbols) {
-    require(symbols.contains(symbol), ErrorCode::invalid_argument, "no input has a dimension {}", quoted(symbol));
+    require(symbols.contains(symbol), ErrorCode::invalid_argument, "no input has a dimension {}",
+            quoted(symbol));
     require(size >= 0, ErrorCode::invalid_argument, "dimension {} can't be {}", quoted(symbol), size);
   }
 }
 
-Dims Model::concrete_dims(const TensorInfo& input, const DimSizes& sizes, int64_t open, std::vector<std::string>* assumed) {
+Dims Model::concrete_dims(const TensorInfo& input, const DimSizes& sizes, int64_t open,
+                          std::vector<std::string>* assumed) {
   const auto given = sizes.shapes.find(input.name);
   if (!input.shape) {
     require(given != sizes.shapes.end(), ErrorCode::invalid_argument,
@@ -169,7 +172,8 @@ TensorMap Model::run_reference(const TensorMap& inputs, TensorMap* all) const {
   const Graph& graph = graph_->graph;
   for (const auto& [name, tensor] : inputs) {
     const Value* value = graph.find(name);
-    require(value && value->is_graph_input(), ErrorCode::invalid_argument, "the model has no input {}", quoted(name));
+    require(value && value->is_graph_input(), ErrorCode::invalid_argument, "the model has no input {}",
+            quoted(name));
     const Type& type = value->type();
     require(type.element == DataType::undefined || type.element == tensor.type(), ErrorCode::invalid_argument,
             "input {} is {}, not {}", quoted(name), to_string(type.element), to_string(tensor.type()));
@@ -177,18 +181,21 @@ TensorMap Model::run_reference(const TensorMap& inputs, TensorMap* all) const {
     for (int i = 0; fits && type.shape && i < tensor.rank(); ++i) {
       fits = !(*type.shape)[i].is_known() || (*type.shape)[i].value() == tensor.dim(i);
     }
-    require(fits, ErrorCode::invalid_argument, "input {} is {}, not {}", quoted(name), to_string(type), to_string(tensor));
+    require(fits, ErrorCode::invalid_argument, "input {} is {}, not {}", quoted(name), to_string(type),
+            to_string(tensor));
   }
   std::vector<Tensor> values = evaluate_graph(graph, inputs, all);
   TensorMap out;
-  for (size_t i = 0; i < values.size(); ++i) out.insert_or_assign(graph.outputs()[i]->name(), std::move(values[i]));
+  for (size_t i = 0; i < values.size(); ++i)
+    out.insert_or_assign(graph.outputs()[i]->name(), std::move(values[i]));
   return out;
 }
 
 std::vector<OperatorInfo> supported_operators() {
   std::vector<OperatorInfo> out;
   for (const OpDef* def : all_ops()) {
-    OperatorInfo info{.name = std::string(def->name), .domain = std::string(def->domain), .since = def->since, .until = {}};
+    OperatorInfo info{
+        .name = std::string(def->name), .domain = std::string(def->domain), .since = def->since, .until = {}};
     if (def->until != kLatestOpset) info.until = def->until;
     out.push_back(std::move(info));
   }

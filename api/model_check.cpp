@@ -11,7 +11,8 @@
 namespace plica {
 namespace {
 
-// Infers node by node and goes on behind a fault with what the file declares, so that one fault hides no other.
+// Infers node by node and goes on behind a fault with what the file declares, so that one fault hides no
+// other.
 void find_faults(const Graph& graph, std::vector<Finding>& findings) {
   std::unordered_map<const Value*, Facts> facts;
   const auto declared = [](const Value& value) {
@@ -42,13 +43,15 @@ std::vector<Finding> Model::check() const {
   std::vector<Finding> findings;
   for_each_node(graph_->graph, [&](const Node& node) {
     if (find_op(node)) return;
-    findings.push_back({ErrorCode::unsupported, describe(node),
-                        fmt::format("operator {} of opset {} is not supported", quoted(operator_name(node)), node.opset())});
+    findings.push_back(
+        {ErrorCode::unsupported, describe(node),
+         fmt::format("operator {} of opset {} is not supported", quoted(operator_name(node)), node.opset())});
   });
   for (const Value* input : graph_->graph.inputs()) {
     if (input->type().is_tensor()) continue;
-    findings.push_back({ErrorCode::unsupported, "",
-                        fmt::format("input {} is {}, not a tensor", quoted(input->name()), to_string(input->type()))});
+    findings.push_back(
+        {ErrorCode::unsupported, "",
+         fmt::format("input {} is {}, not a tensor", quoted(input->name()), to_string(input->type()))});
   }
   try {
     infer_graph(graph_->graph);

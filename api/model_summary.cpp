@@ -28,7 +28,8 @@ ModelSummary::BatchNorm health_of(const Node& node) {
   const AttributeReader attributes(node);
   health.epsilon = attributes.f("epsilon");
   const int64_t opset = node.opset();
-  health.training = opset >= 14 ? attributes.i("training_mode") != 0 : opset < 7 && attributes.i("is_test") == 0;
+  health.training =
+      opset >= 14 ? attributes.i("training_mode") != 0 : opset < 7 && attributes.i("is_test") == 0;
   std::vector<std::vector<double>> parameters;  // scale, bias, mean, var
   for (int i = 1; i <= 4; ++i) {
     const Tensor* constant = node.has_input(i) ? node.input(i)->constant() : nullptr;
@@ -68,8 +69,9 @@ bool has_macs(const Node& node) {
   return node.is("Conv") || node.is("ConvTranspose") || node.is("Gemm") || node.is("MatMul");
 }
 
-// Multiply-accumulates, from shapes: each output element of a Conv, and each input element of a ConvTranspose, meets the
-// weights of one channel (dims 1.. of W); products of matrices meet K of them an output element.
+// Multiply-accumulates, from shapes: each output element of a Conv, and each input element of a
+// ConvTranspose, meets the weights of one channel (dims 1.. of W); products of matrices meet K of them an
+// output element.
 std::optional<int64_t> macs_of(const Node& node, const GraphFacts& facts) {
   if (!node.has_input(0) || !node.has_input(1) || !node.has_output(0)) return std::nullopt;
   const auto a = facts.dims(node.input(0)), b = facts.dims(node.input(1)), y = facts.dims(node.output(0));

@@ -48,8 +48,8 @@ std::string Report::to_json(int indent) const {
 }
 
 std::string Report::to_text() const {
-  std::string text = fmt::format("{} nodes became {}; {} of {} batch norms folded\n", nodes_before, nodes_after, folded(),
-                                 batch_norms.size());
+  std::string text = fmt::format("{} nodes became {}; {} of {} batch norms folded\n", nodes_before,
+                                 nodes_after, folded(), batch_norms.size());
   for (const BatchNorm& b : batch_norms) {
     if (b.folded) {
       std::vector<std::string> into;

@@ -12,12 +12,14 @@ namespace plica {
 int default_threads() { return available_cpus(); }
 
 struct Session::Impl {
-  Impl(std::shared_ptr<const ModelGraph> model, const ExecutorOptions& options) : executor(std::move(model), options) {}
+  Impl(std::shared_ptr<const ModelGraph> model, const ExecutorOptions& options)
+      : executor(std::move(model), options) {}
   Executor executor;
 };
 
 Session::Session(const Model& model, SessionOptions options) {
-  if (options.threads < 0) throw Error(ErrorCode::invalid_argument, "the number of threads can't be negative");
+  if (options.threads < 0)
+    throw Error(ErrorCode::invalid_argument, "the number of threads can't be negative");
   impl_ = std::make_unique<Impl>(
       model.graph_, ExecutorOptions{.threads = options.threads, .cached_plans = options.cached_plans});
 }

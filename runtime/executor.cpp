@@ -17,7 +17,8 @@ namespace {
 constexpr int64_t kMostShapeElements = 64;
 
 bool may_hold_a_shape(const Tensor& t) {
-  return (t.type() == DataType::int64 || t.type() == DataType::int32) && t.rank() <= 1 && t.size() <= kMostShapeElements;
+  return (t.type() == DataType::int64 || t.type() == DataType::int32) && t.rank() <= 1 &&
+         t.size() <= kMostShapeElements;
 }
 
 void check_operators(const Graph& graph) {
@@ -25,36 +26,43 @@ void check_operators(const Graph& graph) {
   for (const Node* node : graph.nodes()) {
     const OpDef* def = find_op(*node);
     if (def && def->evaluate) continue;
-    const std::string op = fmt::format("{}{} (opset {})", node->domain().empty() ? "" : node->domain() + "::", node->op_type(), node->opset());
+    const std::string op =
+        fmt::format("{}{} (opset {})", node->domain().empty() ? "" : node->domain() + "::", node->op_type(),
+                    node->opset());
     std::string& nodes = missing[op];
     if (!nodes.empty()) nodes += ", ";
     nodes += quoted(!node->name.empty() ? node->name : node->has_output(0) ? node->output(0)->name() : "");
   }
   if (missing.empty()) return;
   std::string list;
-  for (const auto& [op, nodes] : missing) list += fmt::format("{}{} in {}", list.empty() ? "" : "; ", op, nodes);
+  for (const auto& [op, nodes] : missing)
+    list += fmt::format("{}{} in {}", list.empty() ? "" : "; ", op, nodes);
   fail(ErrorCode::unsupported, "operators that are not supported: {}", list);
 }
 
-void check_input(const Value& value, const Tensor& tensor, std::map<std::string, std::pair<int64_t, std::string>>& symbols) {
+void check_input(const Value& value, const Tensor& tensor,
+                 std::map<std::string, std::pair<int64_t, std::string>>& symbols) {
   const std::string name = quoted(value.name());
   require(tensor.defined(), ErrorCode::invalid_argument, "input {} has no value", name);
   const Type& type = value.type();
   if (!type.is_tensor()) return;
   require(type.element == DataType::undefined || type.element == tensor.type(), ErrorCode::invalid_argument,
-          "input {} has element type {}, the model takes {}", name, to_string(tensor.type()), to_string(type.element));
+          "input {} has element type {}, the model takes {}", name, to_string(tensor.type()),
+          to_string(type.element));
   if (!type.shape) return;
   const Shape& shape = *type.shape;
   bool fits = shape.rank() == tensor.rank();
-  for (int i = 0; fits && i < shape.rank(); ++i) fits = !shape[i].is_known() || shape[i].value() == tensor.dim(i);
-  require(fits, ErrorCode::invalid_argument, "input {} has shape {}, the model takes {}", name, to_string(tensor.dims()), to_string(shape));
+  for (int i = 0; fits && i < shape.rank(); ++i)
+    fits = !shape[i].is_known() || shape[i].value() == tensor.dim(i);
+  require(fits, ErrorCode::invalid_argument, "input {} has shape {}, the model takes {}", name,
+          to_string(tensor.dims()), to_string(shape));
   for (int i = 0; i < shape.rank(); ++i) {
     // Exporters write "?" for every dimension that they don't know: it names none.
     if (!shape[i].is_symbol() || shape[i].symbol() == "?") continue;
     const auto [it, is_new] = symbols.try_emplace(shape[i].symbol(), tensor.dim(i), value.name());
     require(is_new || it->second.first == tensor.dim(i), ErrorCode::invalid_argument,
-            "input {} has shape {}: dimension {} is {}, but {} in input {}", name, to_string(tensor.dims()), quoted(shape[i].symbol()),
-            tensor.dim(i), it->second.first, quoted(it->second.second));
+            "input {} has shape {}: dimension {} is {}, but {} in input {}", name, to_string(tensor.dims()),
+            quoted(shape[i].symbol()), tensor.dim(i), it->second.first, quoted(it->second.second));
   }
 }
 
@@ -68,7 +76,9 @@ struct Executor::Impl {
   mutable WorkspacePool workspaces;
 
   Impl(std::shared_ptr<const ModelGraph> m, const ExecutorOptions& options)
-      : model(std::move(m)), threads(options.threads > 0 ? options.threads : available_cpus()), plans(options.cached_plans) {}
+      : model(std::move(m)),
+        threads(options.threads > 0 ? options.threads : available_cpus()),
+        plans(options.cached_plans) {}
 
   // The inputs by position, checked.
   std::vector<Tensor> arrange(const NamedTensors& given) const {
@@ -82,13 +92,15 @@ struct Executor::Impl {
         inputs.push_back(it->second);
         ++used;
       } else {
-        require(v->initializer() != nullptr, ErrorCode::invalid_argument, "input {} is missing", quoted(v->name()));
+        require(v->initializer() != nullptr, ErrorCode::invalid_argument, "input {} is missing",
+                quoted(v->name()));
         inputs.push_back(*v->initializer());
       }
     }
     if (used != given.size()) {
       for (const auto& [name, tensor] : given) {
-        const bool known = std::ranges::any_of(graph.inputs(), [&](const Value* v) { return v->name() == name; });
+        const bool known =
+            std::ranges::any_of(graph.inputs(), [&](const Value* v) { return v->name() == name; });
         require(known, ErrorCode::invalid_argument, "the model has no input {}", quoted(name));
       }
     }
@@ -123,7 +135,8 @@ struct Executor::Impl {
         if (may_hold_a_shape(t)) key.append(static_cast<const char*>(t.raw()), t.bytes());
         key += ';';
       }
-      return plans.get("values;" + key, [&] { return compile(model->graph, infer(inputs, true), {}, constants); });
+      return plans.get("values;" + key,
+                       [&] { return compile(model->graph, infer(inputs, true), {}, constants); });
     }
     return plans.get(key, [&] { return compile(model->graph, infer(inputs, false), {}, constants); });
   }

@@ -20,7 +20,9 @@ namespace {
 
 using Clock = std::chrono::steady_clock;
 
-double milliseconds_since(Clock::time_point start) { return std::chrono::duration<double, std::milli>(Clock::now() - start).count(); }
+double milliseconds_since(Clock::time_point start) {
+  return std::chrono::duration<double, std::milli>(Clock::now() - start).count();
+}
 
 constexpr int kLeastRuns = 5;
 
@@ -86,7 +88,11 @@ Json to_json(const Candidate& c, int threads) {
           {"threads", threads},
           {"load_ms", c.load_ms},
           {"first_run_ms", c.first_run_ms},
-          {"latency_ms", {{"min", c.times.front()}, {"median", c.median()}, {"p90", c.quantile(0.9)}, {"p99", c.quantile(0.99)}}},
+          {"latency_ms",
+           {{"min", c.times.front()},
+            {"median", c.median()},
+            {"p90", c.quantile(0.9)},
+            {"p99", c.quantile(0.99)}}},
           {"runs", c.times.size()},
           {"peak_rss_bytes", peak_rss()}};
 }
@@ -120,15 +126,20 @@ int bench(const BenchOptions& options) {
     return kOk;
   }
   using enum Table::Align;
-  Table table({"model", "load", "first run", "min", "median", "p90", "p99", "runs"}, {left, right, right, right, right, right, right, right});
+  Table table({"model", "load", "first run", "min", "median", "p90", "p99", "runs"},
+              {left, right, right, right, right, right, right, right});
   const auto ms = [](double value) { return fmt::format("{:.3f} ms", value); };
   for (const Candidate& c : candidates) {
-    table.add({shown(c.path), fmt::format("{:.1f} ms", c.load_ms), fmt::format("{:.1f} ms", c.first_run_ms), ms(c.times.front()), ms(c.median()),
-               ms(c.quantile(0.9)), ms(c.quantile(0.99)), fmt::format("{}", c.times.size())});
+    table.add({shown(c.path), fmt::format("{:.1f} ms", c.load_ms), fmt::format("{:.1f} ms", c.first_run_ms),
+               ms(c.times.front()), ms(c.median()), ms(c.quantile(0.9)), ms(c.quantile(0.99)),
+               fmt::format("{}", c.times.size())});
   }
   print(table.text());
-  print("{} thread{}, peak memory {}\n", threads, threads == 1 ? "" : "s", human_bytes(static_cast<double>(peak_rss())));
-  if (candidates.size() > 1) print("median of the first / median of the second: {}\n", styled(Style::bold, fmt::format("{:.3f}", ratio)));
+  print("{} thread{}, peak memory {}\n", threads, threads == 1 ? "" : "s",
+        human_bytes(static_cast<double>(peak_rss())));
+  if (candidates.size() > 1)
+    print("median of the first / median of the second: {}\n",
+          styled(Style::bold, fmt::format("{:.3f}", ratio)));
   return kOk;
 }
 
@@ -140,10 +151,15 @@ void add_bench(CLI::App& program, Invocation& invocation) {
   add_model(*app, options->model);
   add_shape_options(*app, options->shapes);
   add_threads(*app, options->threads);
-  app->add_option("--duration", options->duration, "Seconds to measure (default 2)")->check(CLI::Range(0.0, 86400.0))->type_name("S");
-  app->add_option("--warm-up", options->warm_up, "Runs before that, after the first (default 3)")->check(CLI::Range(0, 1000000))->type_name("N");
+  app->add_option("--duration", options->duration, "Seconds to measure (default 2)")
+      ->check(CLI::Range(0.0, 86400.0))
+      ->type_name("S");
+  app->add_option("--warm-up", options->warm_up, "Runs before that, after the first (default 3)")
+      ->check(CLI::Range(0, 1000000))
+      ->type_name("N");
   app->add_option("--seed", options->seed, "Of the random inputs (default 0)")->type_name("N");
-  app->add_option("--compare", options->other, "Another model, run in turns with the first")->type_name("MODEL");
+  app->add_option("--compare", options->other, "Another model, run in turns with the first")
+      ->type_name("MODEL");
   app->add_flag("--no-optimize", options->no_optimize, "Run the graph as it is in the file");
   add_json(*app, options->json);
   app->footer(R"(

@@ -1,4 +1,5 @@
-// The subcommands of the program, each in a file of its own: they add their options to `app` and set what is to be run.
+// The subcommands of the program, each in a file of its own: they add their options to `app` and set what is
+// to be run.
 #pragma once
 
 #include "tools/options.h"

@@ -43,7 +43,8 @@ std::string styled(Style style, std::string_view text) {
 
 void print(std::string_view text) {
   progress("");
-  if (std::fwrite(text.data(), 1, text.size(), stdout) != text.size()) throw Exit(kFailed, "cannot write to the standard output");
+  if (std::fwrite(text.data(), 1, text.size(), stdout) != text.size())
+    throw Exit(kFailed, "cannot write to the standard output");
 }
 
 void print_json(const Json& json) {
@@ -52,7 +53,8 @@ void print_json(const Json& json) {
 }
 
 void flush_output() {
-  if (std::fflush(stdout) != 0 || std::ferror(stdout)) throw Exit(kFailed, "cannot write to the standard output");
+  if (std::fflush(stdout) != 0 || std::ferror(stdout))
+    throw Exit(kFailed, "cannot write to the standard output");
 }
 
 void note(std::string_view text) {
@@ -75,7 +77,8 @@ void progress(std::string_view text) {
   std::fflush(stderr);
 }
 
-Table::Table(std::vector<std::string> head, std::vector<Align> align) : rows_{std::move(head)}, align_(std::move(align)) {}
+Table::Table(std::vector<std::string> head, std::vector<Align> align)
+    : rows_{std::move(head)}, align_(std::move(align)) {}
 
 void Table::add(std::vector<std::string> row) { rows_.push_back(std::move(row)); }
 

@@ -1,4 +1,5 @@
-// What the program prints: data on stdout, notes on stderr, colour and progress only where a terminal shows them.
+// What the program prints: data on stdout, notes on stderr, colour and progress only where a terminal shows
+// them.
 #pragma once
 
 #include <fmt/format.h>

@@ -29,7 +29,8 @@ std::vector<fs::path> sorted_entries(const fs::path& dir, bool directories) {
 
 }  // namespace
 
-Dataset Dataset::open(const std::string& path, const Model& model, const TensorInfo& input, const DatasetOptions& options) {
+Dataset Dataset::open(const std::string& path, const Model& model, const TensorInfo& input,
+                      const DatasetOptions& options) {
   Dataset data;
   data.input_ = input;
   // Pictures are read one by one, whatever batch the model has.
@@ -41,19 +42,22 @@ Dataset Dataset::open(const std::string& path, const Model& model, const TensorI
         if (!fs::is_directory(path, ignored)) {
           const NamedArrays arrays = parse_npz(read_input(path).bytes);
           const Tensor *samples = find_array(arrays, input.name), *labels = find_array(arrays, "labels");
-          require(samples != nullptr, ErrorCode::invalid_argument, "it has no array {}, the model's input", quoted(input.name));
+          require(samples != nullptr, ErrorCode::invalid_argument, "it has no array {}, the model's input",
+                  quoted(input.name));
           require(labels != nullptr, ErrorCode::invalid_argument, "it has no array 'labels'");
-          require(is_integer(labels->type()) && is_numeric(labels->type()) && labels->rank() == 1 && samples->rank() > 0 &&
-                      samples->dim(0) == labels->dim(0),
-                  ErrorCode::invalid_argument, "'labels' is {}: it has to be integers, one for each of the samples, {}", to_string(*labels),
-                  to_string(*samples));
+          require(is_integer(labels->type()) && is_numeric(labels->type()) && labels->rank() == 1 &&
+                      samples->rank() > 0 && samples->dim(0) == labels->dim(0),
+                  ErrorCode::invalid_argument,
+                  "'labels' is {}: it has to be integers, one for each of the samples, {}",
+                  to_string(*labels), to_string(*samples));
           data.array_ = *samples;
           for (double label : to_doubles(*labels)) data.labels_.push_back(static_cast<int64_t>(label));
         } else {
           const std::vector<fs::path> folders = sorted_entries(path, true);
           const std::vector<std::string> names = labels_of(model);
-          const bool by_name = std::ranges::all_of(
-              folders, [&](const fs::path& folder) { return std::ranges::find(names, folder.filename().string()) != names.end(); });
+          const bool by_name = std::ranges::all_of(folders, [&](const fs::path& folder) {
+            return std::ranges::find(names, folder.filename().string()) != names.end();
+          });
           for (size_t i = 0; i < folders.size(); ++i) {
             const auto it = std::ranges::find(names, folders[i].filename().string());
             const auto label = by_name ? it - names.begin() : static_cast<int64_t>(i);
@@ -77,7 +81,8 @@ Tensor Dataset::sample(int64_t i) const {
   const std::string path = pictures_[static_cast<size_t>(i)].string();
   return with_context(
       [&] {
-        return picture_for(input_, decode_image(read_input(path).bytes), options_.layout, options_.resize, preprocessing_, {});
+        return picture_for(input_, decode_image(read_input(path).bytes), options_.layout, options_.resize,
+                           preprocessing_, {});
       },
       [&] { return shown(path); });
 }
@@ -85,13 +90,16 @@ Tensor Dataset::sample(int64_t i) const {
 Tensor Dataset::batch(int64_t first, int64_t count, int64_t size) const {
   const auto one_picture = [&] {
     Tensor tensor = sample(first);
-    require(tensor.rank() == 4, ErrorCode::invalid_argument, "input {} has no batch dimension", quoted(input_.name));
+    require(tensor.rank() == 4, ErrorCode::invalid_argument, "input {} has no batch dimension",
+            quoted(input_.name));
     return tensor;
   };
   const Tensor example = array_.defined() ? array_ : one_picture();
   Dims dims = example.dims();
   dims[0] = size;
-  const size_t row = array_.defined() ? (array_.dim(0) ? array_.bytes() / static_cast<size_t>(array_.dim(0)) : 0) : example.bytes();
+  const size_t row = array_.defined()
+                         ? (array_.dim(0) ? array_.bytes() / static_cast<size_t>(array_.dim(0)) : 0)
+                         : example.bytes();
   Tensor tensor(example.type(), dims);
   auto* out = static_cast<std::byte*>(tensor.mutable_raw());
   for (int64_t i = 0; i < size && row != 0; ++i) {

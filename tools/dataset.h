@@ -18,9 +18,10 @@ struct DatasetOptions {
 
 class Dataset {
  public:
-  // For `input` of `model`. Folders are classes by the model's labels when all of them are such, else by the order of their names.
-  // Throws Error(invalid_argument) naming the file.
-  static Dataset open(const std::string& path, const Model& model, const TensorInfo& input, const DatasetOptions& options);
+  // For `input` of `model`. Folders are classes by the model's labels when all of them are such, else by the
+  // order of their names. Throws Error(invalid_argument) naming the file.
+  static Dataset open(const std::string& path, const Model& model, const TensorInfo& input,
+                      const DatasetOptions& options);
 
   const std::vector<int64_t>& labels() const { return labels_; }
   // `count` samples from `first` on, filled up to `size` with copies of the last.

@@ -41,12 +41,16 @@ template <class... Args>
 inline ExitCode exit_code_of(ErrorCode code) {
   switch (code) {
     case ErrorCode::invalid_model:
-    case ErrorCode::invalid_argument: return kInvalid;
-    case ErrorCode::unsupported: return kUnsupported;
-    case ErrorCode::cancelled: return kInterrupted;
+    case ErrorCode::invalid_argument:
+      return kInvalid;
+    case ErrorCode::unsupported:
+      return kUnsupported;
+    case ErrorCode::cancelled:
+      return kInterrupted;
     case ErrorCode::io:
     case ErrorCode::limit:
-    case ErrorCode::internal: return kFailed;
+    case ErrorCode::internal:
+      return kFailed;
   }
   return kFailed;
 }
@@ -57,7 +61,8 @@ decltype(auto) reading(Body&& body) {
   try {
     return std::forward<Body>(body)();
   } catch (const Error& error) {
-    if (error.code() == ErrorCode::io || error.code() == ErrorCode::limit) throw Exit(kInvalid, error.message());
+    if (error.code() == ErrorCode::io || error.code() == ErrorCode::limit)
+      throw Exit(kInvalid, error.message());
     throw;
   }
 }

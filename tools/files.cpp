@@ -30,7 +30,8 @@ std::shared_ptr<const std::string> read_stream(int fd, const std::string& path) 
     if (got < 0) exit_with(kInvalid, "cannot read {}: {}", shown(path), std::strerror(errno));
     if (got == 0) break;
     size += static_cast<size_t>(got);
-    if (size > kMostPipeBytes) exit_with(kInvalid, "{} is larger than {}", shown(path), human_bytes(kMostPipeBytes));
+    if (size > kMostPipeBytes)
+      exit_with(kInvalid, "{} is larger than {}", shown(path), human_bytes(kMostPipeBytes));
   }
   contents->resize(size);
   return contents;

@@ -11,10 +11,13 @@
 
 namespace {
 
-// stb_image unpacks PNG data without a bound of its own: no allocation may be larger than the picture justifies.
+// stb_image unpacks PNG data without a bound of its own: no allocation may be larger than the picture
+// justifies.
 thread_local size_t allocation_limit = 0;
 
-void* bounded_realloc(void* old, size_t size) { return size > allocation_limit ? nullptr : std::realloc(old, size); }
+void* bounded_realloc(void* old, size_t size) {
+  return size > allocation_limit ? nullptr : std::realloc(old, size);
+}
 
 }  // namespace
 
@@ -38,11 +41,14 @@ namespace {
 
 constexpr int64_t kMostPixels = int64_t{1} << 28;
 
-// The weights with which input pixels make one output pixel: a triangle as wide as two input pixels, or two output pixels when those
-// are larger (Pillow, src/libImaging/Resample.c: precompute_coeffs with bilinear_filter).
+// The weights with which input pixels make one output pixel: a triangle as wide as two input pixels, or two
+// output pixels when those are larger (Pillow, src/libImaging/Resample.c: precompute_coeffs with
+// bilinear_filter), in fixed point as there, so that bytes are the same.
+constexpr int kPrecision = 22;
+
 struct Taps {
   int first = 0;
-  std::vector<double> weights;
+  std::vector<int64_t> weights;
 };
 
 std::vector<Taps> triangle_taps(int in, int out) {
@@ -55,20 +61,25 @@ std::vector<Taps> triangle_taps(int in, int out) {
     const int last = std::min(static_cast<int>(center + stretch + 0.5), in);
     Taps& t = taps[static_cast<size_t>(i)];
     t.first = first;
+    std::vector<double> weights;
     double sum = 0;
     for (int k = first; k < last; ++k) {
-      const double weight = std::max(0.0, 1 - std::abs((k + 0.5 - center) / stretch));
-      t.weights.push_back(weight);
-      sum += weight;
+      weights.push_back(std::max(0.0, 1 - std::abs((k + 0.5 - center) / stretch)));
+      sum += weights.back();
     }
-    for (double& weight : t.weights) weight /= sum;
+    for (double weight : weights)
+      t.weights.push_back(static_cast<int64_t>(weight / sum * (1 << kPrecision) + 0.5));
   }
   return taps;
 }
 
-uint8_t to_byte(double value) { return static_cast<uint8_t>(std::clamp(std::floor(value + 0.5), 0.0, 255.0)); }
+uint8_t to_byte(int64_t sum) {
+  return static_cast<uint8_t>(std::clamp<int64_t>((sum + (1 << (kPrecision - 1))) >> kPrecision, 0, 255));
+}
 
-double of_channel(const std::vector<double>& values, size_t channel) { return values.size() == 1 ? values[0] : values[channel]; }
+double of_channel(const std::vector<double>& values, size_t channel) {
+  return values.size() == 1 ? values[0] : values[channel];
+}
 
 template <class T>
 T to_element(double value) {
@@ -88,20 +99,23 @@ bool looks_like_image(std::span<const std::byte> bytes) {
 }
 
 Image decode_image(std::span<const std::byte> bytes) {
-  require(!bytes.empty() && bytes.size() <= INT_MAX, ErrorCode::invalid_argument, "not a readable picture: {} bytes", bytes.size());
+  require(!bytes.empty() && bytes.size() <= INT_MAX, ErrorCode::invalid_argument,
+          "not a readable picture: {} bytes", bytes.size());
   const auto* data = reinterpret_cast<const stbi_uc*>(bytes.data());
   const int size = static_cast<int>(bytes.size());
   int width = 0, height = 0, channels = 0;
   allocation_limit = size_t{64} << 20;
-  require(stbi_info_from_memory(data, size, &width, &height, &channels) != 0 && width > 0 && height > 0, ErrorCode::invalid_argument,
-          "not a readable PNG, JPEG or BMP picture");
+  require(stbi_info_from_memory(data, size, &width, &height, &channels) != 0 && width > 0 && height > 0,
+          ErrorCode::invalid_argument, "not a readable PNG, JPEG or BMP picture");
   const int64_t pixels = int64_t{width} * height;
   require(pixels <= kMostPixels, ErrorCode::limit, "a picture of {}x{} is too large", width, height);
-  // The largest buffer is a PNG's unpacked rows: up to 8 bytes a pixel and one a row; stb doubles it as it grows.
+  // The largest buffer is a PNG's unpacked rows: up to 8 bytes a pixel and one a row; stb doubles it as it
+  // grows.
   allocation_limit = static_cast<size_t>(pixels + height) * 16 + (size_t{1} << 20);
-  const std::unique_ptr<stbi_uc, decltype(&std::free)> decoded(stbi_load_from_memory(data, size, &width, &height, &channels, 0),
-                                                               &std::free);
-  require(decoded != nullptr, ErrorCode::invalid_argument, "not a readable picture: {}", stbi_failure_reason());
+  const std::unique_ptr<stbi_uc, decltype(&std::free)> decoded(
+      stbi_load_from_memory(data, size, &width, &height, &channels, 0), &std::free);
+  require(decoded != nullptr, ErrorCode::invalid_argument, "not a readable picture: {}",
+          stbi_failure_reason());
   // stb gives grey, grey + alpha, RGB or RGB + alpha.
   Image image{width, height, channels <= 2 ? 1 : 3, {}};
   image.pixels.resize(static_cast<size_t>(pixels * image.channels));
@@ -137,11 +151,13 @@ Image resize(const Image& image, int width, int height) {
   narrow.pixels.resize(static_cast<size_t>(width) * static_cast<size_t>(image.height) * channels);
   uint8_t* to = narrow.pixels.data();
   for (int y = 0; y < image.height; ++y) {
-    const uint8_t* row = image.pixels.data() + static_cast<size_t>(y) * static_cast<size_t>(image.width) * channels;
+    const uint8_t* row =
+        image.pixels.data() + static_cast<size_t>(y) * static_cast<size_t>(image.width) * channels;
     for (const Taps& t : columns) {
       for (size_t c = 0; c < channels; ++c) {
-        double sum = 0;
-        for (size_t k = 0; k < t.weights.size(); ++k) sum += t.weights[k] * row[(static_cast<size_t>(t.first) + k) * channels + c];
+        int64_t sum = 0;
+        for (size_t k = 0; k < t.weights.size(); ++k)
+          sum += t.weights[k] * row[(static_cast<size_t>(t.first) + k) * channels + c];
         *to++ = to_byte(sum);
       }
     }
@@ -152,8 +168,9 @@ Image resize(const Image& image, int width, int height) {
   to = out.pixels.data();
   for (const Taps& t : rows) {
     for (size_t x = 0; x < stride; ++x) {
-      double sum = 0;
-      for (size_t k = 0; k < t.weights.size(); ++k) sum += t.weights[k] * narrow.pixels[(static_cast<size_t>(t.first) + k) * stride + x];
+      int64_t sum = 0;
+      for (size_t k = 0; k < t.weights.size(); ++k)
+        sum += t.weights[k] * narrow.pixels[(static_cast<size_t>(t.first) + k) * stride + x];
       *to++ = to_byte(sum);
     }
   }
@@ -170,34 +187,41 @@ std::optional<ImageShape> image_shape(const Shape& shape, std::optional<Layout> 
   const bool nchw = channels(first) != 0, nhwc = channels(first + 2) != 0;
   if (!layout && !nchw && !nhwc) return std::nullopt;
   const Layout chosen = layout.value_or(nchw ? Layout::nchw : Layout::nhwc);
-  const int at = chosen == Layout::nchw ? first : first + 2, rows = chosen == Layout::nchw ? first + 1 : first;
-  const auto size = [&](int axis) { return shape[axis].is_known() ? std::optional(shape[axis].value()) : std::nullopt; };
+  const int at = chosen == Layout::nchw ? first : first + 2,
+            rows = chosen == Layout::nchw ? first + 1 : first;
+  const auto size = [&](int axis) {
+    return shape[axis].is_known() ? std::optional(shape[axis].value()) : std::nullopt;
+  };
   // Channels that are not stated are taken to be colours.
   ImageShape out{chosen, shape[at].is_known() ? channels(at) : 3, size(rows), size(rows + 1)};
   if (out.channels == 0) return std::nullopt;
   return out;
 }
 
-Tensor image_tensor(const Image& image, DataType type, int rank, Layout layout, const Preprocessing& preprocessing) {
+Tensor image_tensor(const Image& image, DataType type, int rank, Layout layout,
+                    const Preprocessing& preprocessing) {
   const auto channels = static_cast<size_t>(image.channels);
-  for (const auto& [values, what] : {std::pair(&preprocessing.mean, "mean"), std::pair(&preprocessing.scale, "scale")}) {
+  for (const auto& [values, what] :
+       {std::pair(&preprocessing.mean, "mean"), std::pair(&preprocessing.scale, "scale")}) {
     require(values->size() == 1 || values->size() == channels, ErrorCode::invalid_argument,
             "{} values of {} for a picture of {} channels", values->size(), what, channels);
   }
-  Dims dims = layout == Layout::nchw ? Dims{image.channels, image.height, image.width} : Dims{image.height, image.width, image.channels};
+  Dims dims = layout == Layout::nchw ? Dims{image.channels, image.height, image.width}
+                                     : Dims{image.height, image.width, image.channels};
   if (rank == 4) dims.insert(dims.begin(), 1);
   Tensor tensor(type, std::move(dims));
   const size_t count = static_cast<size_t>(image.width) * static_cast<size_t>(image.height);
-  dispatch<TypeList<float, double, Float16, BFloat16, uint8_t, int8_t>>(type, [&]<class T>(std::type_identity<T>) {
-    T* out = tensor.mutable_data<T>();
-    for (size_t c = 0; c < channels; ++c) {
-      const double mean = of_channel(preprocessing.mean, c), scale = of_channel(preprocessing.scale, c);
-      for (size_t i = 0; i < count; ++i) {
-        const T value = to_element<T>((image.pixels[i * channels + c] - mean) * scale);
-        out[layout == Layout::nchw ? c * count + i : i * channels + c] = value;
-      }
-    }
-  });
+  dispatch<TypeList<float, double, Float16, BFloat16, uint8_t, int8_t>>(
+      type, [&]<class T>(std::type_identity<T>) {
+        T* out = tensor.mutable_data<T>();
+        for (size_t c = 0; c < channels; ++c) {
+          const double mean = of_channel(preprocessing.mean, c), scale = of_channel(preprocessing.scale, c);
+          for (size_t i = 0; i < count; ++i) {
+            const T value = to_element<T>((image.pixels[i * channels + c] - mean) * scale);
+            out[layout == Layout::nchw ? c * count + i : i * channels + c] = value;
+          }
+        }
+      });
   return tensor;
 }
 

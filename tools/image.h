@@ -18,15 +18,16 @@ struct Image {
   std::vector<uint8_t> pixels;
 };
 
-// PNG, JPEG or BMP. Transparency is dropped, 16 bits become 8, and EXIF orientation is not applied. Throws Error(invalid_argument), and
-// limit for pictures of more than 256 megapixels.
+// PNG, JPEG or BMP. Transparency is dropped, 16 bits become 8, and EXIF orientation is not applied. Throws
+// Error(invalid_argument), and limit for pictures of more than 256 megapixels.
 bool looks_like_image(std::span<const std::byte> bytes);
 Image decode_image(std::span<const std::byte> bytes);
 
 // RGB to grey: 0.299 R + 0.587 G + 0.114 B (ITU-R BT.601); grey to RGB: three equal channels.
 Image with_channels(const Image& image, int channels);
 
-// Bilinear, with a filter as wide as the reduction when it gets smaller (what Pillow's resize with BILINEAR does), rounded to bytes.
+// Bilinear, with a filter as wide as the reduction when it gets smaller (what Pillow's resize with BILINEAR
+// does), rounded to bytes.
 Image resize(const Image& image, int width, int height);
 
 enum class Layout { nchw, nhwc };
@@ -45,7 +46,9 @@ struct ImageShape {
 // By the sizes of 1 or 3 on either side, NCHW when both fit; nullopt when the shape is none of a picture.
 std::optional<ImageShape> image_shape(const Shape& shape, std::optional<Layout> layout);
 
-// The tensor, of rank `rank`, element type float32, float16, float64, uint8 or int8. Throws Error(invalid_argument).
-Tensor image_tensor(const Image& image, DataType type, int rank, Layout layout, const Preprocessing& preprocessing);
+// The tensor, of rank `rank`, element type float32, float16, float64, uint8 or int8. Throws
+// Error(invalid_argument).
+Tensor image_tensor(const Image& image, DataType type, int rank, Layout layout,
+                    const Preprocessing& preprocessing);
 
 }  // namespace plica::tools

@@ -28,15 +28,18 @@ struct Inputs {
 // All inputs that have no default. Throws Exit(kInvalid), Error(invalid_argument).
 Inputs gather_inputs(const Model& model, const InputOptions& options);
 
-// Random tensors for all inputs that have no default; what the model leaves open is chosen, and the choices are appended to `assumed`.
-TensorMap random_inputs(const Model& model, const DimSizes& sizes, uint64_t seed, std::vector<std::string>* assumed = nullptr);
+// Random tensors for all inputs that have no default; what the model leaves open is chosen, and the choices
+// are appended to `assumed`.
+TensorMap random_inputs(const Model& model, const DimSizes& sizes, uint64_t seed,
+                        std::vector<std::string>* assumed = nullptr);
 
-// How the model's metadata (plica.image.mean, plica.image.scale) or the options want pictures to become numbers.
-Preprocessing preprocessing_for(const Model& model, const TensorInfo& input, const std::string& mean, const std::string& scale,
-                                bool* is_default = nullptr);
+// How the model's metadata (plica.image.mean, plica.image.scale) or the options want pictures to become
+// numbers.
+Preprocessing preprocessing_for(const Model& model, const TensorInfo& input, const std::string& mean,
+                                const std::string& scale, bool* is_default = nullptr);
 
 // A picture as the model's input `info`: its channels, its size when the model or `resize` fixes one.
-Tensor picture_for(const TensorInfo& info, const Image& picture, const std::string& layout, const std::string& resize,
-                   const Preprocessing& preprocessing, const DimSizes& sizes);
+Tensor picture_for(const TensorInfo& info, const Image& picture, const std::string& layout,
+                   const std::string& resize, const Preprocessing& preprocessing, const DimSizes& sizes);
 
 }  // namespace plica::tools

@@ -21,14 +21,17 @@ struct InspectOptions {
 Json shape_json(const TensorInfo& info) {
   if (!info.shape) return nullptr;
   Json dims = Json::array();
-  for (const Dim& dim : *info.shape) dims.push_back(dim.is_known() ? Json(dim.value()) : dim.is_symbol() ? Json(dim.symbol()) : Json());
+  for (const Dim& dim : *info.shape)
+    dims.push_back(dim.is_known() ? Json(dim.value()) : dim.is_symbol() ? Json(dim.symbol()) : Json());
   return dims;
 }
 
 Json tensors_json(const std::vector<TensorInfo>& list) {
   Json out = Json::array();
   for (const TensorInfo& info : list) {
-    Json entry = {{"name", info.name}, {"type", info.is_tensor ? std::string(to_string(info.type)) : info.text}, {"shape", shape_json(info)}};
+    Json entry = {{"name", info.name},
+                  {"type", info.is_tensor ? std::string(to_string(info.type)) : info.text},
+                  {"shape", shape_json(info)}};
     if (info.has_default) entry["has_default"] = true;
     out.push_back(std::move(entry));
   }
@@ -42,23 +45,47 @@ std::string health_text(const ModelSummary::BatchNorm& b) {
   if (b.channels == 0) words.push_back("parameters are not constants");
   if (b.bad) words.push_back(fmt::format("{} of {} channels are not finite", b.bad, b.channels));
   if (b.dead) words.push_back(fmt::format("{} of {} channels have scale 0", b.dead, b.channels));
-  if (b.tiny_variance) words.push_back(fmt::format("{} of {} channels have a variance below epsilon", b.tiny_variance, b.channels));
+  if (b.tiny_variance)
+    words.push_back(
+        fmt::format("{} of {} channels have a variance below epsilon", b.tiny_variance, b.channels));
   return fmt::format("{}", fmt::join(words, "; "));
 }
 
 Json to_json(const std::string& path, const Model& model, const ModelSummary& s) {
-  Json root = {{"schema", 1}, {"model", path}, {"ir_version", s.ir_version}, {"opsets", Json::object()}, {"producer", s.producer},
-               {"producer_version", s.producer_version}, {"domain", s.domain}, {"model_version", s.model_version},
-               {"inputs", tensors_json(model.inputs())}, {"outputs", tensors_json(model.outputs())}, {"nodes", s.nodes},
-               {"operators", s.operators}, {"functions", s.functions}, {"parameters", s.parameters},
-               {"parameter_bytes", s.parameter_bytes}, {"macs", s.macs}, {"macs_unknown", s.macs_unknown},
-               {"assumptions", s.assumptions}, {"batch_norms", Json::array()}, {"metadata", Json::object()}};
-  for (const auto& [domain, version] : s.opsets) root["opsets"][domain.empty() ? "ai.onnx" : domain] = version;
+  Json root = {{"schema", 1},
+               {"model", path},
+               {"ir_version", s.ir_version},
+               {"opsets", Json::object()},
+               {"producer", s.producer},
+               {"producer_version", s.producer_version},
+               {"domain", s.domain},
+               {"model_version", s.model_version},
+               {"inputs", tensors_json(model.inputs())},
+               {"outputs", tensors_json(model.outputs())},
+               {"nodes", s.nodes},
+               {"operators", s.operators},
+               {"functions", s.functions},
+               {"parameters", s.parameters},
+               {"parameter_bytes", s.parameter_bytes},
+               {"macs", s.macs},
+               {"macs_unknown", s.macs_unknown},
+               {"assumptions", s.assumptions},
+               {"batch_norms", Json::array()},
+               {"metadata", Json::object()}};
+  for (const auto& [domain, version] : s.opsets)
+    root["opsets"][domain.empty() ? "ai.onnx" : domain] = version;
   for (const auto& b : s.batch_norms) {
-    root["batch_norms"].push_back({{"node", b.node}, {"channels", b.channels}, {"epsilon", b.epsilon}, {"training", b.training},
-                                   {"dead", b.dead}, {"tiny_variance", b.tiny_variance}, {"bad", b.bad},
-                                   {"min_variance", b.min_variance}, {"max_variance", b.max_variance},
-                                   {"min_gain", b.min_gain}, {"max_gain", b.max_gain}});
+    root["batch_norms"].push_back({{"node", b.node},
+                                   {"channels", b.channels},
+                                   {"epsilon", b.epsilon},
+                                   {"training", b.training},
+                                   {"dead", b.dead},
+                                   {"tiny_variance", b.tiny_variance},
+                                   {"bad", b.bad},
+                                   {"min_variance", b.min_variance},
+                                   {"max_variance", b.max_variance},
+                                   {"min_gain", b.min_gain},
+                                   {"max_gain", b.max_gain}});
   }
   for (const auto& [key, value] : model.metadata()) root["metadata"][key] = value;
   return root;
@@ -72,27 +99,34 @@ std::string shortened(const std::string& text, size_t most) {
   // Cut between characters of UTF-8.
   size_t end = std::min(most, text.size());
   while (end < text.size() && end > 0 && (text[end] & 0xc0) == 0x80) --end;
-  return escaped(std::string_view(text).substr(0, end)) + (end < text.size() ? fmt::format("... ({} bytes)", text.size()) : "");
+  return escaped(std::string_view(text).substr(0, end)) +
+         (end < text.size() ? fmt::format("... ({} bytes)", text.size()) : "");
 }
 
 void print_summary(const std::string& path, const Model& model, const ModelSummary& s) {
   line("model", shown(path));
   line("IR", fmt::format("{}", s.ir_version));
   std::vector<std::string> opsets;
-  for (const auto& [domain, version] : s.opsets) opsets.push_back(fmt::format("{} {}", domain.empty() ? "ai.onnx" : escaped(domain), version));
+  for (const auto& [domain, version] : s.opsets)
+    opsets.push_back(fmt::format("{} {}", domain.empty() ? "ai.onnx" : escaped(domain), version));
   line("opsets", fmt::format("{}", fmt::join(opsets, ", ")));
   line("producer", escaped(s.producer + (s.producer_version.empty() ? "" : " " + s.producer_version)));
-  for (const auto& [head, list] : {std::pair("input", model.inputs()), std::pair("output", model.outputs())}) {
+  for (const auto& [head, list] :
+       {std::pair("input", model.inputs()), std::pair("output", model.outputs())}) {
     for (const TensorInfo& info : list) {
-      line(head, fmt::format("{}  {}{}", escaped(info.name), escaped(info.text), info.has_default ? "  (has a default)" : ""));
+      line(head, fmt::format("{}  {}{}", escaped(info.name), escaped(info.text),
+                             info.has_default ? "  (has a default)" : ""));
     }
   }
-  line("parameters", fmt::format("{} ({})", human_count(static_cast<double>(s.parameters)), human_bytes(static_cast<double>(s.parameter_bytes))));
+  line("parameters", fmt::format("{} ({})", human_count(static_cast<double>(s.parameters)),
+                                 human_bytes(static_cast<double>(s.parameter_bytes))));
   std::string macs = human_count(static_cast<double>(s.macs));
-  if (s.macs_unknown) macs += fmt::format(" and those of {} nodes whose shapes are not known", s.macs_unknown);
+  if (s.macs_unknown)
+    macs += fmt::format(" and those of {} nodes whose shapes are not known", s.macs_unknown);
   if (!s.assumptions.empty()) macs += escaped(fmt::format(" (with {})", fmt::join(s.assumptions, ", ")));
   line("MACs", macs);
-  for (const auto& [key, value] : model.metadata()) line("metadata", fmt::format("{} = {}", escaped(key), shortened(value, 60)));
+  for (const auto& [key, value] : model.metadata())
+    line("metadata", fmt::format("{} = {}", escaped(key), shortened(value, 60)));
 
   print("\n");
   using enum Table::Align;
@@ -108,15 +142,18 @@ void print_summary(const std::string& path, const Model& model, const ModelSumma
   Table norms({"batch norm", "channels", "variance", "gain", "health"}, {left, right, left, left, left});
   for (const auto& b : s.batch_norms) {
     const std::string health = health_text(b);
-    norms.add({escaped(b.node), fmt::format("{}", b.channels), b.channels ? fmt::format("{:.3g} .. {:.3g}", b.min_variance, b.max_variance) : "",
-               b.channels ? fmt::format("{:.3g} .. {:.3g}", b.min_gain, b.max_gain) : "", health.empty() ? "good" : health});
+    norms.add({escaped(b.node), fmt::format("{}", b.channels),
+               b.channels ? fmt::format("{:.3g} .. {:.3g}", b.min_variance, b.max_variance) : "",
+               b.channels ? fmt::format("{:.3g} .. {:.3g}", b.min_gain, b.max_gain) : "",
+               health.empty() ? "good" : health});
   }
   print(norms.text());
 }
 
 int inspect(const InspectOptions& options) {
   const Model model = load_model(options.model);
-  const ModelSummary summary = about_model(options.model, [&] { return model.summarize(options.shapes.resolve(model)); });
+  const ModelSummary summary =
+      about_model(options.model, [&] { return model.summarize(options.shapes.resolve(model)); });
   if (options.json) {
     print_json(to_json(options.model, model, summary));
   } else {
@@ -133,15 +170,23 @@ int check(const std::string& path, bool json) {
     findings.push_back({error.code(), "", error.message()});
   }
   const auto is_unsupported = [](const Finding& f) { return f.code == ErrorCode::unsupported; };
-  const ExitCode code = findings.empty() ? kOk : std::ranges::all_of(findings, is_unsupported) ? kUnsupported : kInvalid;
+  const ExitCode code = findings.empty()                                ? kOk
+                        : std::ranges::all_of(findings, is_unsupported) ? kUnsupported
+                                                                        : kInvalid;
   if (json) {
-    Json root = {{"schema", 1}, {"model", path}, {"valid", code != kInvalid}, {"supported", code == kOk}, {"findings", Json::array()}};
-    for (const Finding& f : findings) root["findings"].push_back({{"kind", to_string(f.code)}, {"node", f.node}, {"message", f.message}});
+    Json root = {{"schema", 1},
+                 {"model", path},
+                 {"valid", code != kInvalid},
+                 {"supported", code == kOk},
+                 {"findings", Json::array()}};
+    for (const Finding& f : findings)
+      root["findings"].push_back({{"kind", to_string(f.code)}, {"node", f.node}, {"message", f.message}});
     print_json(root);
     return code;
   }
   for (const Finding& f : findings) {
-    print("{}: {}{}{}\n", styled(is_unsupported(f) ? Style::yellow : Style::red, to_string(f.code)), f.node, f.node.empty() ? "" : ": ", f.message);
+    print("{}: {}{}{}\n", styled(is_unsupported(f) ? Style::yellow : Style::red, to_string(f.code)), f.node,
+          f.node.empty() ? "" : ": ", f.message);
   }
   if (findings.empty()) print("{}: {}\n", shown(path), styled(Style::green, "valid and supported"));
   return code;
@@ -151,7 +196,8 @@ int check(const std::string& path, bool json) {
 
 void add_inspect(CLI::App& program, Invocation& invocation) {
   auto options = std::make_shared<InspectOptions>();
-  CLI::App* app = program.add_subcommand("inspect", "Show inputs, outputs, operators, size, MACs and batch norms");
+  CLI::App* app =
+      program.add_subcommand("inspect", "Show inputs, outputs, operators, size, MACs and batch norms");
   add_model(*app, options->model);
   add_shape_options(*app, options->shapes);
   add_json(*app, options->json);
@@ -160,11 +206,14 @@ void add_inspect(CLI::App& program, Invocation& invocation) {
 
 void add_check(CLI::App& program, Invocation& invocation) {
   auto options = std::make_shared<InspectOptions>();
-  CLI::App* app = program.add_subcommand("check", "Tell everything that is wrong with a model or not supported");
+  CLI::App* app =
+      program.add_subcommand("check", "Tell everything that is wrong with a model or not supported");
   add_model(*app, options->model);
   add_json(*app, options->json);
   app->footer("\nExits with 4 when the model is invalid, with 5 when it is valid but not supported.");
-  app->callback([options, &invocation] { invocation.run = [options] { return check(options->model, options->json); }; });
+  app->callback([options, &invocation] {
+    invocation.run = [options] { return check(options->model, options->json); };
+  });
 }
 
 }  // namespace plica::tools

@@ -1,10 +1,11 @@
 // run_isolated: test cases in a child process.
 //
-// The child writes a line "KIND DETAIL" for each case to a pipe, flushed as soon as it is known. When the pipe ends early, or stays
-// silent for too long, the case that was running is at fault and a new child goes on behind it. This process itself runs no case, so
-// it has no threads whose state a fork would lose.
+// The child writes a line "KIND DETAIL" for each case to a pipe, flushed as soon as it is known. When the
+// pipe ends early, or stays silent for too long, the case that was running is at fault and a new child goes
+// on behind it. This process itself runs no case, so it has no threads whose state a fork would lose.
 #include <poll.h>
 #include <signal.h>
+#include <sys/prctl.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -29,6 +30,7 @@ class Worker {
     require(pid_ >= 0, ErrorCode::io, "cannot start a process: {}", std::strerror(errno));
     if (pid_ == 0) {
       ::close(ends[0]);
+      ::prctl(PR_SET_PDEATHSIG, SIGKILL);  // an interrupt of this process ends the child's case too
       work(cases, first, optimize, threads, ends[1]);
     }
     ::close(ends[1]);
@@ -44,7 +46,8 @@ class Worker {
   Worker(const Worker&) = delete;
   Worker& operator=(const Worker&) = delete;
 
-  // The next result; nullopt when the worker ended or was silent for `timeout` seconds, then `fault` says which.
+  // The next result; nullopt when the worker ended or was silent for `timeout` seconds, then `fault` says
+  // which.
   std::optional<TestResult> next(double timeout, std::string& fault) {
     for (;;) {
       if (const size_t end = buffer_.find('\n'); end != std::string::npos) {
@@ -73,7 +76,8 @@ class Worker {
   }
 
  private:
-  [[noreturn]] static void work(const std::vector<TestCase>& cases, size_t first, bool optimize, int threads, int fd) {
+  [[noreturn]] static void work(const std::vector<TestCase>& cases, size_t first, bool optimize, int threads,
+                                int fd) {
     for (size_t i = first; i < cases.size(); ++i) {
       const TestResult result = run_test_case(cases[i], optimize, threads);
       std::string line(1, static_cast<char>('0' + static_cast<int>(result.kind)));

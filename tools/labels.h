@@ -25,8 +25,8 @@ struct Ranking {
 
 // How many classes a tensor of scores has: C of [C], [N, C] and [N, C, 1, 1]; nullopt when it is none.
 std::optional<int64_t> class_count(const Tensor& tensor);
-// The best `top` classes of each sample. Scores are probabilities when each sample's are in [0, 1] and their sum is within 1e-2 of 1;
-// otherwise softmax makes them so. The tensor must have a class_count.
+// The best `top` classes of each sample. Scores are probabilities when each sample's are in [0, 1] and their
+// sum is within 1e-2 of 1; otherwise softmax makes them so. The tensor must have a class_count.
 Ranking rank_classes(const Tensor& scores, int64_t top);
 
 }  // namespace plica::tools

@@ -14,8 +14,10 @@ int list_operators(bool json) {
   if (json) {
     Json root = {{"schema", 1}, {"operators", Json::array()}};
     for (const OperatorInfo& op : supported_operators()) {
-      root["operators"].push_back(
-          {{"name", op.name}, {"domain", op.domain}, {"since", op.since}, {"until", op.until ? Json(*op.until) : Json()}});
+      root["operators"].push_back({{"name", op.name},
+                                   {"domain", op.domain},
+                                   {"since", op.since},
+                                   {"until", op.until ? Json(*op.until) : Json()}});
     }
     print_json(root);
     return kOk;
@@ -25,7 +27,9 @@ int list_operators(bool json) {
   for (const OperatorInfo& op : supported_operators()) {
     std::string& versions = lines[op.domain.empty() ? op.name : op.domain + "." + op.name];
     if (!versions.empty()) versions += ", ";
-    versions += !op.until ? fmt::format("{}-", op.since) : *op.until == op.since ? fmt::format("{}", op.since) : fmt::format("{}-{}", op.since, *op.until);
+    versions += !op.until               ? fmt::format("{}-", op.since)
+                : *op.until == op.since ? fmt::format("{}", op.since)
+                                        : fmt::format("{}-{}", op.since, *op.until);
   }
   Table table({"operator", "opset versions"}, {Table::Align::left, Table::Align::left});
   for (const auto& [name, versions] : lines) table.add({name, versions});

@@ -1,4 +1,5 @@
-// The plica program: parses the command line, runs a command, and turns errors into a line on stderr and an exit code.
+// The plica program: parses the command line, runs a command, and turns errors into a line on stderr and an
+// exit code.
 #include <cstdio>
 #include <map>
 #include <new>
@@ -23,7 +24,8 @@ Exit codes: 0 ok, 1 failed while running, 2 usage, 3 results differ, 4 invalid m
 `plica COMMAND --help` says more about a command.)";
 
 int run_program(int argc, char** argv) {
-  CLI::App app("Runs ONNX models on CPUs through oneDNN, and folds batch normalization out of them first.", "plica");
+  CLI::App app("Runs ONNX models on CPUs through oneDNN, and folds batch normalization out of them first.",
+               "plica");
   app.footer(kFooter);
   app.set_version_flag("--version", "plica " + std::string(version()));
   app.require_subcommand(1);
@@ -36,7 +38,9 @@ int run_program(int argc, char** argv) {
   app.add_flag("-q,--quiet", quiet, "No notes on stderr, only errors");
 
   Invocation invocation;
-  for (auto add : {add_run, add_optimize, add_inspect, add_check, add_bench, add_evaluate, add_test, add_lists}) add(app, invocation);
+  for (auto add :
+       {add_run, add_optimize, add_inspect, add_check, add_bench, add_evaluate, add_test, add_lists})
+    add(app, invocation);
   for (CLI::App* command : app.get_subcommands({})) command->fallthrough();
 
   try {
@@ -61,7 +65,8 @@ int guarded_main(int argc, char** argv) {
     print_error(exit.what());
     return exit.code();
   } catch (const Error& error) {
-    print_error(error.code() == ErrorCode::internal ? error.message() + " (this is a bug in plica)" : error.message());
+    print_error(error.code() == ErrorCode::internal ? error.message() + " (this is a bug in plica)"
+                                                    : error.message());
     return exit_code_of(error.code());
   } catch (const std::bad_alloc&) {
     print_error("out of memory");

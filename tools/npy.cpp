@@ -18,7 +18,9 @@ constexpr std::string_view kMagic = "\x93NUMPY";
 constexpr size_t kLongestHeader = 1 << 16;
 constexpr int kMostDims = 32;  // NumPy's own limit was 32, now 64
 
-[[noreturn]] void malformed(std::string_view what) { fail(ErrorCode::invalid_argument, "not a valid .npy array: {}", what); }
+[[noreturn]] void malformed(std::string_view what) {
+  fail(ErrorCode::invalid_argument, "not a valid .npy array: {}", what);
+}
 
 struct Header {
   std::string descr;
@@ -26,7 +28,8 @@ struct Header {
   Dims shape;
 };
 
-// The header is a Python dict literal with exactly these keys: {'descr': '<f4', 'fortran_order': False, 'shape': (3, 4), }
+// The header is a Python dict literal with exactly these keys: {'descr': '<f4', 'fortran_order': False,
+// 'shape': (3, 4), }
 class HeaderParser {
  public:
   explicit HeaderParser(std::string_view text) : text_(text) {}
@@ -38,7 +41,10 @@ class HeaderParser {
     while (!accept('}')) {
       const std::string key = string();
       expect(':');
-      bool& seen = key == "descr" ? has_descr : key == "fortran_order" ? has_order : key == "shape" ? has_shape : unknown_key();
+      bool& seen = key == "descr"           ? has_descr
+                   : key == "fortran_order" ? has_order
+                   : key == "shape"         ? has_shape
+                                            : unknown_key();
       if (seen) malformed("a key of the header is repeated");
       seen = true;
       if (key == "descr") {
@@ -74,14 +80,16 @@ class HeaderParser {
     skip_space();
     const char quote = text_.empty() ? 0 : text_[0];
     const size_t end = quote == '\'' || quote == '"' ? text_.find(quote, 1) : std::string_view::npos;
-    if (end == std::string_view::npos) malformed("its header lacks a string (structured arrays are not supported)");
+    if (end == std::string_view::npos)
+      malformed("its header lacks a string (structured arrays are not supported)");
     std::string out(text_.substr(1, end - 1));
     text_.remove_prefix(end + 1);
     return out;
   }
   bool boolean() {
     skip_space();
-    for (const auto& [word, value] : {std::pair(std::string_view("True"), true), std::pair(std::string_view("False"), false)}) {
+    for (const auto& [word, value] :
+         {std::pair(std::string_view("True"), true), std::pair(std::string_view("False"), false)}) {
       if (!text_.starts_with(word)) continue;
       text_.remove_prefix(word.size());
       return value;
@@ -95,7 +103,8 @@ class HeaderParser {
       skip_space();
       int64_t value = 0;
       const auto [end, error] = std::from_chars(text_.data(), text_.data() + text_.size(), value);
-      if (error != std::errc() || value < 0 || dims.size() == kMostDims) malformed("its shape is no tuple of sizes");
+      if (error != std::errc() || value < 0 || dims.size() == kMostDims)
+        malformed("its shape is no tuple of sizes");
       text_.remove_prefix(static_cast<size_t>(end - text_.data()));
       if (!text_.empty() && text_[0] == 'L') text_.remove_prefix(1);  // Python 2
       dims.push_back(value);
@@ -122,14 +131,16 @@ struct Descr {
   DataType type;
 };
 constexpr Descr kDescrs[] = {
-    {"b1", DataType::boolean}, {"i1", DataType::int8},     {"u1", DataType::uint8},     {"i2", DataType::int16},
-    {"u2", DataType::uint16},  {"i4", DataType::int32},    {"u4", DataType::uint32},    {"i8", DataType::int64},
-    {"u8", DataType::uint64},  {"f2", DataType::float16},  {"f4", DataType::float32},   {"f8", DataType::float64},
+    {"b1", DataType::boolean},   {"i1", DataType::int8},        {"u1", DataType::uint8},
+    {"i2", DataType::int16},     {"u2", DataType::uint16},      {"i4", DataType::int32},
+    {"u4", DataType::uint32},    {"i8", DataType::int64},       {"u8", DataType::uint64},
+    {"f2", DataType::float16},   {"f4", DataType::float32},     {"f8", DataType::float64},
     {"c8", DataType::complex64}, {"c16", DataType::complex128}, {"V2", DataType::bfloat16},
 };
 
 ElementType element_type(std::string_view descr, bool& foreign_order) {
-  if (descr.size() < 3 || std::string_view("<>|=").find(descr[0]) == std::string_view::npos) malformed("its element type is unknown");
+  if (descr.size() < 3 || std::string_view("<>|=").find(descr[0]) == std::string_view::npos)
+    malformed("its element type is unknown");
   foreign_order = descr[0] == '>';
   const std::string_view code = descr.substr(1);
   for (const Descr& known : kDescrs) {
@@ -140,7 +151,8 @@ ElementType element_type(std::string_view descr, bool& foreign_order) {
   if (code[0] == 'U' || code[0] == 'S') {
     size_t length = 0;
     const auto [end, error] = std::from_chars(code.data() + 1, code.data() + code.size(), length);
-    if (error != std::errc() || end != code.data() + code.size() || length > (1u << 24)) malformed("its element type is unknown");
+    if (error != std::errc() || end != code.data() + code.size() || length > (1u << 24))
+      malformed("its element type is unknown");
     return {DataType::string, length * (code[0] == 'U' ? 4 : 1), code[0] == 'U' ? 4u : 1u, code[0]};
   }
   fail(ErrorCode::unsupported, "arrays of NumPy's element type {} are not supported", quoted(descr));
@@ -230,7 +242,8 @@ std::string descr_of(const Tensor& tensor, size_t longest) {
     if (known.type != tensor.type()) continue;
     return fmt::format("{}{}", bits_of(known.type) == 8 ? '|' : '<', known.code);
   }
-  fail(ErrorCode::unsupported, "NumPy has no element type {}: write the tensor to a .pb file", to_string(tensor.type()));
+  fail(ErrorCode::unsupported, "NumPy has no element type {}: write the tensor to a .pb file",
+       to_string(tensor.type()));
 }
 
 }  // namespace
@@ -244,7 +257,8 @@ Tensor parse_npy(std::span<const std::byte> bytes) {
   const size_t begin = 8 + length_bytes;
   if (text.size() < begin) malformed("it is cut short");
   size_t length = 0;
-  for (size_t i = 0; i < length_bytes; ++i) length |= static_cast<size_t>(static_cast<unsigned char>(text[8 + i])) << (8 * i);
+  for (size_t i = 0; i < length_bytes; ++i)
+    length |= static_cast<size_t>(static_cast<unsigned char>(text[8 + i])) << (8 * i);
   if (length > kLongestHeader) malformed("its header is too long");
   if (length > text.size() - begin) malformed("it is cut short");
   const Header header = HeaderParser(text.substr(begin, length)).parse();
@@ -254,15 +268,16 @@ Tensor parse_npy(std::span<const std::byte> bytes) {
   const int64_t count = checked_elements(header.shape);
   const std::string_view data = text.substr(begin + length);
   if (checked_mul(static_cast<size_t>(count), element.bytes) != data.size()) {
-    fail(ErrorCode::invalid_argument, "not a valid .npy array: {} of {} bytes need {} bytes, it has {}", to_string(header.shape),
-         element.bytes, static_cast<size_t>(count) * element.bytes, data.size());
+    fail(ErrorCode::invalid_argument, "not a valid .npy array: {} of {} bytes need {} bytes, it has {}",
+         to_string(header.shape), element.bytes, static_cast<size_t>(count) * element.bytes, data.size());
   }
   // An array of empty strings has no bytes that would bound its size.
   if (element.bytes == 0 && count > (1 << 20)) malformed("it has too many empty strings");
 
   std::string own(data);
   if (foreign_order) reverse_bytes(own, element.swap_unit);
-  if (header.fortran_order && header.shape.size() > 1 && !own.empty()) own = from_fortran(own, header.shape, element.bytes);
+  if (header.fortran_order && header.shape.size() > 1 && !own.empty())
+    own = from_fortran(own, header.shape, element.bytes);
   if (element.strings) return strings_from(own, header.shape, element);
   if (element.type == DataType::boolean) {
     for (char& c : own) c = c != 0;
@@ -285,8 +300,8 @@ std::string serialize_npy(const Tensor& tensor) {
   for (int64_t dim : tensor.dims()) shape += fmt::format("{}, ", dim);
   if (tensor.rank() > 1) shape.resize(shape.size() - 2);
   if (tensor.rank() == 1) shape.pop_back();
-  std::string header =
-      fmt::format("{{'descr': '{}', 'fortran_order': False, 'shape': ({}), }}", descr_of(tensor, longest), shape);
+  std::string header = fmt::format("{{'descr': '{}', 'fortran_order': False, 'shape': ({}), }}",
+                                   descr_of(tensor, longest), shape);
   // Data begins at a multiple of 64 bytes, after a newline.
   header.append(63 - (10 + header.size()) % 64, ' ');
   header += '\n';

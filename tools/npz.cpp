@@ -19,7 +19,9 @@ constexpr size_t kLocalSize = 30, kCentralSize = 46, kEndSize = 22;
 constexpr size_t kMostMembers = 1 << 16;
 constexpr uint64_t kMostRatio = 1032;  // of deflate
 
-[[noreturn]] void malformed(std::string_view what) { fail(ErrorCode::invalid_argument, "not a valid .npz archive: {}", what); }
+[[noreturn]] void malformed(std::string_view what) {
+  fail(ErrorCode::invalid_argument, "not a valid .npz archive: {}", what);
+}
 
 std::string_view part(std::string_view text, uint64_t offset, uint64_t size) {
   if (offset > text.size() || size > text.size() - offset) malformed("it is cut short");
@@ -27,7 +29,8 @@ std::string_view part(std::string_view text, uint64_t offset, uint64_t size) {
 }
 uint64_t number(std::string_view text, size_t offset, size_t bytes) {
   uint64_t value = 0;
-  for (size_t i = 0; i < bytes; ++i) value |= static_cast<uint64_t>(static_cast<unsigned char>(text[offset + i])) << (8 * i);
+  for (size_t i = 0; i < bytes; ++i)
+    value |= static_cast<uint64_t>(static_cast<unsigned char>(text[offset + i])) << (8 * i);
   return value;
 }
 uint16_t u16(std::string_view text, size_t offset) { return static_cast<uint16_t>(number(text, offset, 2)); }
@@ -170,8 +173,10 @@ NamedArrays parse_npz(std::span<const std::byte> bytes) {
     packed += std::min<uint64_t>(m.packed, file.size());
     if (packed > file.size()) malformed("its members overlap");
     std::string name = m.name.ends_with(".npy") ? m.name.substr(0, m.name.size() - 4) : m.name;
-    if (!names.insert(name).second) fail(ErrorCode::invalid_argument, "array {} is there twice", quoted(name));
-    Tensor tensor = with_context([&] { return read_member(file, m); }, [&] { return "array " + quoted(name); });
+    if (!names.insert(name).second)
+      fail(ErrorCode::invalid_argument, "array {} is there twice", quoted(name));
+    Tensor tensor =
+        with_context([&] { return read_member(file, m); }, [&] { return "array " + quoted(name); });
     arrays.emplace_back(std::move(name), std::move(tensor));
   }
   return arrays;
@@ -185,15 +190,17 @@ const Tensor* find_array(const NamedArrays& arrays, std::string_view name) {
 std::string serialize_npz(const NamedArrays& arrays) {
   std::string out, directory;
   for (const auto& [name, tensor] : arrays) {
-    const std::string data = with_context([&, &t = tensor] { return serialize_npy(t); }, [&, &n = name] { return quoted(n); });
+    const std::string data =
+        with_context([&, &t = tensor] { return serialize_npy(t); }, [&, &n = name] { return quoted(n); });
     const std::string file_name = name + ".npy";
-    require(data.size() <= kMostZip32 && file_name.size() <= 0xffff, ErrorCode::limit, "array {} is too large for an .npz file",
-            quoted(name));
+    require(data.size() <= kMostZip32 && file_name.size() <= 0xffff, ErrorCode::limit,
+            "array {} is too large for an .npz file", quoted(name));
     std::string packed = deflated(data);
     const bool stored = packed.size() >= data.size();
     if (stored) packed = data;
     const uint64_t offset = out.size();
-    // What the local header and the directory's entry share: version, flags (names are UTF-8), method, time, date (1 Jan 1980), ...
+    // What the local header and the directory's entry share: version, flags (names are UTF-8), method, time,
+    // date (1 Jan 1980), ...
     std::string common;
     append(common, 20, 2);
     append(common, 1 << 11, 2);
@@ -214,7 +221,8 @@ std::string serialize_npz(const NamedArrays& arrays) {
     append(directory, 0, 4);          // external attributes
     append(directory, offset, 4);
     directory += file_name;
-    require(out.size() + directory.size() <= kMostZip32, ErrorCode::limit, "the arrays are too large for one .npz file");
+    require(out.size() + directory.size() <= kMostZip32, ErrorCode::limit,
+            "the arrays are too large for one .npz file");
   }
   require(arrays.size() < 0xffff, ErrorCode::limit, "too many arrays for one .npz file");
   const uint64_t offset = out.size();

@@ -1,7 +1,8 @@
 // NumPy's .npz format: a zip archive of .npy arrays, stored or deflated.
 //
-// The archive is hostile until checked: every offset and size lies in the file, CRCs match, and no member may unpack to more than
-// deflate can hold in its bytes (1032 times as much), so memory is bounded by the size of the file.
+// The archive is hostile until checked: every offset and size lies in the file, CRCs match, and no member may
+// unpack to more than deflate can hold in its bytes (1032 times as much), so memory is bounded by the size of
+// the file.
 #pragma once
 
 #include <cstddef>

@@ -61,7 +61,8 @@ DimSizes ShapeOptions::resolve(const Model& model) const {
         if (!input.has_default) inputs.push_back(std::move(input));
       }
       if (inputs.size() != 1) {
-        exit_with(kUsage, "--shape {}: say which of the {} inputs, as NAME:1x3x224x224", quoted(text), inputs.size());
+        exit_with(kUsage, "--shape {}: say which of the {} inputs, as NAME:1x3x224x224", quoted(text),
+                  inputs.size());
       }
       name = inputs[0].name;
     }
@@ -69,7 +70,8 @@ DimSizes ShapeOptions::resolve(const Model& model) const {
   }
   for (const std::string& text : dims) {
     const size_t equals = text.rfind('=');
-    const auto value = equals == std::string::npos ? std::nullopt : parse_integer(std::string_view(text).substr(equals + 1));
+    const auto value =
+        equals == std::string::npos ? std::nullopt : parse_integer(std::string_view(text).substr(equals + 1));
     if (!value || *value < 0) exit_with(kUsage, "--dim: {} is not like N=1", quoted(text));
     sizes.symbols[text.substr(0, equals)] = *value;
   }
@@ -77,12 +79,14 @@ DimSizes ShapeOptions::resolve(const Model& model) const {
   return sizes;
 }
 
-CLI::Option* add_list(CLI::App& app, const std::string& names, std::vector<std::string>& values, const std::string& help) {
+CLI::Option* add_list(CLI::App& app, const std::string& names, std::vector<std::string>& values,
+                      const std::string& help) {
   return app.add_option(names, values, help)->allow_extra_args(false)->type_size(1);
 }
 
 void add_shape_options(CLI::App& app, ShapeOptions& options) {
-  add_list(app, "--shape", options.shapes, "Shape of an input, NAME:1x3x224x224 (NAME: may be left out when there is one)")
+  add_list(app, "--shape", options.shapes,
+           "Shape of an input, NAME:1x3x224x224 (NAME: may be left out when there is one)")
       ->type_name("[NAME:]DIMS");
   add_list(app, "--dim", options.dims, "Size of a symbolic dimension, N=1")->type_name("SYMBOL=N");
 }
@@ -97,6 +101,8 @@ void add_threads(CLI::App& app, int& threads) {
       ->type_name("T");
 }
 
-void add_json(CLI::App& app, bool& json) { app.add_flag("--json", json, "Print one JSON object instead of text"); }
+void add_json(CLI::App& app, bool& json) {
+  app.add_flag("--json", json, "Print one JSON object instead of text");
+}
 
 }  // namespace plica::tools

@@ -20,7 +20,8 @@ struct Invocation {
 
 struct ShapeOptions {
   std::vector<std::string> shapes, dims;
-  // Resolved and checked against the model. Throws Exit(kUsage) on syntax, Error(invalid_argument) when they don't fit.
+  // Resolved and checked against the model. Throws Exit(kUsage) on syntax, Error(invalid_argument) when they
+  // don't fit.
   DimSizes resolve(const Model& model) const;
 };
 void add_shape_options(CLI::App& app, ShapeOptions& options);
@@ -30,7 +31,8 @@ void add_threads(CLI::App& app, int& threads);
 void add_json(CLI::App& app, bool& json);
 
 // An option that may be given several times and takes one value each time.
-CLI::Option* add_list(CLI::App& app, const std::string& names, std::vector<std::string>& values, const std::string& help);
+CLI::Option* add_list(CLI::App& app, const std::string& names, std::vector<std::string>& values,
+                      const std::string& help);
 
 // "1x3x224x224". Throws Exit(kUsage) naming the option.
 Dims parse_dims(std::string_view text, std::string_view option);

@@ -1,5 +1,5 @@
-// Interrupts: Ctrl-C ends the program with 130 at once, except while a file is being written; then as soon as that is done, so that
-// no temporary file stays behind. A second one ends it in any case.
+// Interrupts: Ctrl-C ends the program with 130 at once, except while a file is being written; then as soon as
+// that is done, so that no temporary file stays behind. A second one ends it in any case.
 #pragma once
 
 namespace plica::tools {

@@ -32,23 +32,28 @@ std::set<std::string> read_list(const std::string& path) {
 }
 
 void write_list(const std::string& path, const std::set<std::string>& names) {
-  std::string text = "# Cases of the ONNX suite that pass, optimizer on and off. The list may only grow: plica test --update-list adds to it.\n";
+  std::string text =
+      "# Cases of the ONNX suite that pass, optimizer on and off. The list may only grow: plica test "
+      "--update-list adds to it.\n";
   for (const std::string& name : names) text += name + "\n";
   write_output(path, text);
 }
 
 Style style_of(TestResult::Kind kind) {
-  return kind == TestResult::Kind::passed ? Style::green : kind == TestResult::Kind::failed ? Style::red : Style::yellow;
+  return kind == TestResult::Kind::passed   ? Style::green
+         : kind == TestResult::Kind::failed ? Style::red
+                                            : Style::yellow;
 }
 
 // Compares with the list; returns whether every listed case passed.
-bool check_list(const TestOptions& options, const std::set<std::string>& listed, const std::set<std::string>& passed,
-                const std::set<std::string>& present) {
+bool check_list(const TestOptions& options, const std::set<std::string>& listed,
+                const std::set<std::string>& passed, const std::set<std::string>& present) {
   size_t lost = 0, fresh = 0;
   for (const std::string& name : listed) {
     if (passed.contains(name)) continue;
     ++lost;
-    print_error(fmt::format("{} is in {} but {}", name, options.list, present.contains(name) ? "does not pass" : "is not there"));
+    print_error(fmt::format("{} is in {} but {}", name, options.list,
+                            present.contains(name) ? "does not pass" : "is not there"));
   }
   for (const std::string& name : passed) {
     if (listed.contains(name)) continue;
@@ -80,21 +85,29 @@ int test(const TestOptions& options) {
   std::array<int64_t, 3> counts = {};
   std::set<std::string> passed, present;
   Json json_cases = Json::array();
-  run_isolated(cases, options.optimize, options.threads, options.timeout, [&](size_t i, const TestResult& result) {
-    const TestCase& test = cases[i];
-    ++counts[static_cast<size_t>(result.kind)];
-    present.insert(test.name);
-    if (result.kind == TestResult::Kind::passed) passed.insert(test.name);
-    if (options.json) {
-      json_cases.push_back({{"dir", test.dir.string()}, {"name", test.name}, {"result", to_string(result.kind)}, {"detail", result.detail}});
-      progress(fmt::format("{} of {}", i + 1, cases.size()));
-      return;
-    }
-    print("{}  {}{}{}\n", styled(style_of(result.kind), fmt::format("{:<11}", to_string(result.kind))), escaped(test.name),
-          result.detail.empty() ? "" : ": ", result.detail);
-  });
+  run_isolated(
+      cases, options.optimize, options.threads, options.timeout, [&](size_t i, const TestResult& result) {
+        const TestCase& test = cases[i];
+        ++counts[static_cast<size_t>(result.kind)];
+        present.insert(test.name);
+        if (result.kind == TestResult::Kind::passed) passed.insert(test.name);
+        if (options.json) {
+          json_cases.push_back({{"dir", test.dir.string()},
+                                {"name", test.name},
+                                {"result", to_string(result.kind)},
+                                {"detail", result.detail}});
+          progress(fmt::format("{} of {}", i + 1, cases.size()));
+          return;
+        }
+        print("{}  {}{}{}\n", styled(style_of(result.kind), fmt::format("{:<11}", to_string(result.kind))),
+              escaped(test.name), result.detail.empty() ? "" : ": ", result.detail);
+      });
   if (options.json) {
-    print_json({{"schema", 1}, {"passed", counts[0]}, {"failed", counts[1]}, {"unsupported", counts[2]}, {"cases", std::move(json_cases)}});
+    print_json({{"schema", 1},
+                {"passed", counts[0]},
+                {"failed", counts[1]},
+                {"unsupported", counts[2]},
+                {"cases", std::move(json_cases)}});
   } else {
     print("{} passed, {} failed, {} unsupported\n", counts[0], counts[1], counts[2]);
   }
@@ -107,12 +120,19 @@ int test(const TestOptions& options) {
 void add_test(CLI::App& program, Invocation& invocation) {
   auto options = std::make_shared<TestOptions>();
   CLI::App* app = program.add_subcommand("test", "Run directories of the ONNX backend suite");
-  app->add_option("DIR", options->dirs, "Directories with model.onnx and test_data_set_*, at any depth")->required();
-  app->add_flag("--optimize,!--no-optimize", options->optimize, "Optimize the models first (the default), or not");
-  app->add_option("--list", options->list, "Cases that must pass, one a line; others may fail")->type_name("FILE");
+  app->add_option("DIR", options->dirs, "Directories with model.onnx and test_data_set_*, at any depth")
+      ->required();
+  app->add_flag("--optimize,!--no-optimize", options->optimize,
+                "Optimize the models first (the default), or not");
+  app->add_option("--list", options->list, "Cases that must pass, one a line; others may fail")
+      ->type_name("FILE");
   app->add_flag("--update-list", options->update_list, "Add to the list what passes and is not in it");
-  app->add_option("--timeout", options->timeout, "Seconds after which a case has failed (default 120)")->check(CLI::Range(0.1, 86400.0))->type_name("S");
-  app->add_option("--threads", options->threads, "Threads for each case (default 1)")->check(CLI::Range(1, 1024))->type_name("T");
+  app->add_option("--timeout", options->timeout, "Seconds after which a case has failed (default 120)")
+      ->check(CLI::Range(0.1, 86400.0))
+      ->type_name("S");
+  app->add_option("--threads", options->threads, "Threads for each case (default 1)")
+      ->check(CLI::Range(1, 1024))
+      ->type_name("T");
   add_json(*app, options->json);
   app->footer(R"(
 A case passes when its outputs have the expected types and shapes, and elements within atol + rtol |expected|: 1e-7 and 1e-3, or what its

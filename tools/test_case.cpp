@@ -26,7 +26,8 @@ Tolerance read_tolerance(const fs::path& path) {
   require(json.is_object(), ErrorCode::invalid_argument, "tol.json is no JSON object");
   for (const auto& [key, value] : {std::pair("rtol", &tolerance.rtol), std::pair("atol", &tolerance.atol)}) {
     if (!json.contains(key)) continue;
-    require(json[key].is_number() && json[key].get<double>() >= 0, ErrorCode::invalid_argument, "{} of tol.json is no tolerance", key);
+    require(json[key].is_number() && json[key].get<double>() >= 0, ErrorCode::invalid_argument,
+            "{} of tol.json is no tolerance", key);
     *value = json[key].get<double>();
   }
   return tolerance;
@@ -35,7 +36,8 @@ Tolerance read_tolerance(const fs::path& path) {
 std::vector<fs::path> data_sets(const fs::path& dir) {
   std::vector<fs::path> sets;
   for (const auto& entry : fs::directory_iterator(dir)) {
-    if (entry.is_directory() && entry.path().filename().string().starts_with("test_data_set_")) sets.push_back(entry.path());
+    if (entry.is_directory() && entry.path().filename().string().starts_with("test_data_set_"))
+      sets.push_back(entry.path());
   }
   std::ranges::sort(sets);
   return sets;
@@ -62,18 +64,21 @@ std::vector<NamedTensorFile> read_tensors(const fs::path& set, const char* kind)
 const TensorInfo& value_of(const std::vector<TensorInfo>& values, const std::string& name, size_t position) {
   const auto it = std::ranges::find(values, name, &TensorInfo::name);
   if (it != values.end()) return *it;
-  require(position < values.size(), ErrorCode::invalid_argument, "there are more data files than the model has values");
+  require(position < values.size(), ErrorCode::invalid_argument,
+          "there are more data files than the model has values");
   return values[position];
 }
 
 // The suite of ONNX 1.12 and before holds bfloat16 values as the uint16 of their bits: NumPy has no bfloat16.
 Tensor as_declared(const Tensor& tensor, const TensorInfo& value) {
   if (value.type != DataType::bfloat16 || tensor.type() != DataType::uint16) return tensor;
-  return Tensor::view(DataType::bfloat16, tensor.dims(), tensor.raw(), std::make_shared<const Tensor>(tensor));
+  return Tensor::view(DataType::bfloat16, tensor.dims(), tensor.raw(),
+                      std::make_shared<const Tensor>(tensor));
 }
 
 // What differs; empty when nothing does.
-std::string run_data_set(const Session& session, const Model& model, const fs::path& set, const Tolerance& tolerance) {
+std::string run_data_set(const Session& session, const Model& model, const fs::path& set,
+                         const Tolerance& tolerance) {
   const auto inputs = model.inputs(), outputs = model.outputs();
   TensorMap given;
   const auto files = read_tensors(set, "input");
@@ -83,7 +88,8 @@ std::string run_data_set(const Session& session, const Model& model, const fs::p
   }
   const TensorMap results = session.run(given);
   const auto expected = read_tensors(set, "output");
-  require(!expected.empty() || outputs.empty(), ErrorCode::invalid_argument, "{} has no outputs", set.filename().string());
+  require(!expected.empty() || outputs.empty(), ErrorCode::invalid_argument, "{} has no outputs",
+          set.filename().string());
   for (size_t i = 0; i < expected.size(); ++i) {
     const TensorInfo& output = value_of(outputs, expected[i].name, i);
     const Tensor& actual = results.at(output.name);
@@ -94,8 +100,8 @@ std::string run_data_set(const Session& session, const Model& model, const fs::p
     if (!d.mismatch.empty()) return fmt::format("{}: {}", where, d.mismatch);
     if (!is_numeric(right.type())) return fmt::format("{}: values differ", where);
     const auto at = static_cast<size_t>(d.first);
-    return fmt::format("{}: {} of {} elements differ, the first at {}: {:.9g}, expected {:.9g}", where, d.differing, right.size(), d.first,
-                       to_doubles(actual)[at], to_doubles(right)[at]);
+    return fmt::format("{}: {} of {} elements differ, the first at {}: {:.9g}, expected {:.9g}", where,
+                       d.differing, right.size(), d.first, to_doubles(actual)[at], to_doubles(right)[at]);
   }
   return "";
 }
@@ -104,9 +110,12 @@ std::string run_data_set(const Session& session, const Model& model, const fs::p
 
 std::string_view to_string(TestResult::Kind kind) {
   switch (kind) {
-    case TestResult::Kind::passed: return "passed";
-    case TestResult::Kind::failed: return "failed";
-    case TestResult::Kind::unsupported: return "unsupported";
+    case TestResult::Kind::passed:
+      return "passed";
+    case TestResult::Kind::failed:
+      return "failed";
+    case TestResult::Kind::unsupported:
+      return "unsupported";
   }
   return "failed";
 }
@@ -122,7 +131,8 @@ std::vector<TestCase> find_test_cases(const fs::path& root) {
   std::error_code error;
   if (!fs::is_directory(root, error)) exit_with(kInvalid, "{} is no directory", shown(root.string()));
   visit(root);
-  for (fs::recursive_directory_iterator it(root, fs::directory_options::skip_permission_denied, error), end; it != end; it.increment(error)) {
+  for (fs::recursive_directory_iterator it(root, fs::directory_options::skip_permission_denied, error), end;
+       it != end; it.increment(error)) {
     if (error) break;
     std::error_code ignored;
     if (it->is_directory(ignored)) visit(it->path());
@@ -137,7 +147,8 @@ TestResult run_test_case(const TestCase& test, bool optimize, int threads) {
     Model model = Model::load(test.dir / "model.onnx");
     for (const auto& values : {model.inputs(), model.outputs()}) {
       for (const TensorInfo& value : values) {
-        if (!value.is_tensor) return {Kind::unsupported, fmt::format("{} is {}", quoted(value.name), value.text)};
+        if (!value.is_tensor)
+          return {Kind::unsupported, fmt::format("{} is {}", quoted(value.name), value.text)};
       }
     }
     if (optimize) model.optimize();

@@ -1,4 +1,5 @@
-// One directory of the ONNX backend suite: model.onnx, test_data_set_*/{input,output}_*.pb, and perhaps tol.json {"rtol", "atol"}.
+// One directory of the ONNX backend suite: model.onnx, test_data_set_*/{input,output}_*.pb, and perhaps
+// tol.json {"rtol", "atol"}.
 #pragma once
 
 #include <filesystem>
@@ -24,12 +25,12 @@ struct TestResult {
 };
 std::string_view to_string(TestResult::Kind kind);
 
-// Runs the model on every data set and compares as the ONNX runner does: element type and shape are equal, elements within
-// atol + rtol |expected|. Throws nothing but std::bad_alloc.
+// Runs the model on every data set and compares as the ONNX runner does: element type and shape are equal,
+// elements within atol + rtol |expected|. Throws nothing but std::bad_alloc.
 TestResult run_test_case(const TestCase& test, bool optimize, int threads);
 
-// Calls `done(i, result)` for each case in order. They run in a child process that is replaced when one crashes or takes longer than
-// `timeout` seconds, so that this process survives both.
+// Calls `done(i, result)` for each case in order. They run in a child process that is replaced when one
+// crashes or takes longer than `timeout` seconds, so that this process survives both.
 void run_isolated(const std::vector<TestCase>& cases, bool optimize, int threads, double timeout,
                   const std::function<void(size_t, const TestResult&)>& done);
 

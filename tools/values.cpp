@@ -54,7 +54,8 @@ T random_value(SplitMix& random) {
 }  // namespace
 
 bool is_numeric(DataType type) {
-  return type == DataType::boolean || (is_integer(type) && bits_of(type) >= 8) || (is_floating(type) && bits_of(type) >= 16);
+  return type == DataType::boolean || (is_integer(type) && bits_of(type) >= 8) ||
+         (is_floating(type) && bits_of(type) >= 16);
 }
 
 std::vector<double> to_doubles(const Tensor& tensor) {
@@ -64,7 +65,8 @@ std::vector<double> to_doubles(const Tensor& tensor) {
 }
 
 Statistics statistics(const Tensor& tensor) {
-  Statistics s{.min = std::numeric_limits<double>::infinity(), .max = -std::numeric_limits<double>::infinity()};
+  Statistics s{.min = std::numeric_limits<double>::infinity(),
+               .max = -std::numeric_limits<double>::infinity()};
   double sum = 0;
   for_each_double(tensor, [&](int64_t, double value) {
     if (!std::isfinite(value)) {
@@ -90,7 +92,8 @@ std::vector<std::string> first_values(const Tensor& tensor, size_t count) {
     for (size_t i = 0; i < count; ++i) out.push_back(fmt::format("{}", tensor.data<int64_t>()[i]));
   } else if (is_numeric(tensor.type())) {
     dispatch<NumericAndBoolTypes>(tensor.type(), [&]<class T>(std::type_identity<T>) {
-      for (size_t i = 0; i < count; ++i) out.push_back(fmt::format("{:.6g}", static_cast<double>(tensor.data<T>()[i])));
+      for (size_t i = 0; i < count; ++i)
+        out.push_back(fmt::format("{:.6g}", static_cast<double>(tensor.data<T>()[i])));
     });
   }
   return out;
@@ -107,7 +110,8 @@ std::string summary(const Tensor& tensor) {
   constexpr size_t kShown = 8;
   const std::vector<std::string> values = first_values(tensor, kShown);
   if (!values.empty()) {
-    line += fmt::format("  [{}{}]", fmt::join(values, ", "), static_cast<size_t>(tensor.size()) > kShown ? ", ..." : "");
+    line += fmt::format("  [{}{}]", fmt::join(values, ", "),
+                        static_cast<size_t>(tensor.size()) > kShown ? ", ..." : "");
   }
   return line;
 }

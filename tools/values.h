@@ -30,19 +30,20 @@ std::string summary(const Tensor& tensor);
 Json summary_json(const Tensor& tensor);
 
 struct Difference {
-  int64_t differing = 0;      // elements beyond the tolerance
-  int64_t first = -1;         // the first of them, as a flat index
-  double max_absolute = 0;    // over pairs of finite elements
-  double largest = 0;         // magnitude of a finite expected element
-  std::string mismatch;       // not empty: type or dims differ, "float32[2], expected int64[2]"
+  int64_t differing = 0;    // elements beyond the tolerance
+  int64_t first = -1;       // the first of them, as a flat index
+  double max_absolute = 0;  // over pairs of finite elements
+  double largest = 0;       // magnitude of a finite expected element
+  std::string mismatch;     // not empty: type or dims differ, "float32[2], expected int64[2]"
   bool equal() const { return mismatch.empty() && differing == 0; }
 };
-// Elements are equal when |actual - expected| <= atol + rtol |expected|, or both are NaN, or the same infinity (NumPy's
-// assert_allclose); integers, booleans and strings too, by the same rule or exactly.
+// Elements are equal when |actual - expected| <= atol + rtol |expected|, or both are NaN, or the same
+// infinity (NumPy's assert_allclose); integers, booleans and strings too, by the same rule or exactly.
 Difference compare(const Tensor& actual, const Tensor& expected, double rtol, double atol);
 
-// splitmix64 (Steele, Lea & Flood 2014), its top 24 bits: floats in [-1, 1) that single precision holds exactly; bytes over their
-// whole range; larger integers 0 or 1, which are valid as indices of nearly everything; booleans.
+// splitmix64 (Steele, Lea & Flood 2014), its top 24 bits: floats in [-1, 1) that single precision holds
+// exactly; bytes over their whole range; larger integers 0 or 1, which are valid as indices of nearly
+// everything; booleans.
 Tensor random_tensor(DataType type, Dims dims, uint64_t seed);
 
 }  // namespace plica::tools

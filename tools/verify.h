@@ -14,12 +14,13 @@ struct VerifyOptions {
   DimSizes sizes;
 };
 
-// The tolerance is relative to the largest magnitude of each output. Each fold states a bound on how far it moves its node's output by
-// the same measure, and every node may round differently when its neighbours change:
+// The tolerance is relative to the largest magnitude of each output. Each fold states a bound on how far it
+// moves its node's output by the same measure, and every node may round differently when its neighbours
+// change:
 //   tolerance = 16 (sum of the folds' bounds + nodes * epsilon of the output's type), at most 1e-2
-// where 16 allows for what the nodes behind a fold make of its error. Outputs that are not floats must be equal. `assumed` receives the
-// sizes that were chosen for open dimensions.
-Report::Verification verify(const Model& before, const Model& after, const Report& report, const VerifyOptions& options,
-                            std::vector<std::string>* assumed);
+// where 16 allows for what the nodes behind a fold make of its error. Outputs that are not floats must be
+// equal. `assumed` receives the sizes that were chosen for open dimensions.
+Report::Verification verify(const Model& before, const Model& after, const Report& report,
+                            const VerifyOptions& options, std::vector<std::string>* assumed);
 
 }  // namespace plica::tools

@@ -1,7 +1,7 @@
 // BatchNormalization: https://onnx.ai/onnx/operators/onnx__BatchNormalization.html.
 //   Y = (X - mean) / sqrt(var + epsilon) * scale + B
-// with the given statistics, or since opset 14 with training_mode those of X. Before opset 14 only inference is
-// supported: opsets 1 to 6 say so by is_test, opsets 7 to 13 by having a single output.
+// with the given statistics, or since opset 14 with training_mode those of X. Before opset 14 only inference
+// is supported: opsets 1 to 6 say so by is_test, opsets 7 to 13 by having a single output.
 #include <cmath>
 #include <numeric>
 
@@ -31,13 +31,15 @@ void check_mode(const InferContext& context) {
   bool more_outputs = false;
   for (int i = 1; i < context.num_outputs(); ++i) more_outputs |= context.has_output(i);
   if (def.until < 7) {
-    require(context.attributes().i("is_test") != 0, ErrorCode::unsupported, "training (is_test = 0) is not supported");
+    require(context.attributes().i("is_test") != 0, ErrorCode::unsupported,
+            "training (is_test = 0) is not supported");
   } else if (def.since >= 14) {
     require(is_training(context.attributes(), def) || !more_outputs, ErrorCode::invalid_model,
             "more than one output, but training_mode is 0");
     return;
   }
-  require(!more_outputs, ErrorCode::unsupported, "training (more than one output) is not supported before opset 14");
+  require(!more_outputs, ErrorCode::unsupported,
+          "training (more than one output) is not supported before opset 14");
 }
 
 // How many statistics there are: the channels, or all elements of a sample. X of rank 1 has one channel.
@@ -65,7 +67,8 @@ void infer_batch_normalization(InferContext& context) {
     const auto& shape = context.input_shape(i);
     if (!shape) continue;
     const std::string_view name = kNames[i - 1];
-    require(shape->rank() == 1 || !spatial, ErrorCode::invalid_model, "{} has rank {}, it must be a vector", name, shape->rank());
+    require(shape->rank() == 1 || !spatial, ErrorCode::invalid_model, "{} has rank {}, it must be a vector",
+            name, shape->rank());
     Dim own = 1;
     for (const Dim& d : *shape) own = multiply(own, d);
     require(!own.is_known() || !count.is_known() || own.value() == count.value(), ErrorCode::invalid_model,
@@ -89,7 +92,9 @@ struct Layout {
 };
 
 Layout layout_of(const Dims& dims, bool spatial) {
-  const auto product = [](auto begin, auto end) { return std::accumulate(begin, end, int64_t{1}, std::multiplies<>()); };
+  const auto product = [](auto begin, auto end) {
+    return std::accumulate(begin, end, int64_t{1}, std::multiplies<>());
+  };
   if (dims.size() == 1) return {dims[0], 1, 1};
   if (!spatial) return {dims[0], product(dims.begin() + 1, dims.end()), 1};
   return {dims[0], dims[1], product(dims.begin() + 2, dims.end())};
@@ -99,47 +104,56 @@ Layout layout_of(const Dims& dims, bool spatial) {
 template <class T>
 void measure(const Layout& l, const T* x, std::vector<double>& means, std::vector<double>& variances) {
   const double count = static_cast<double>(l.outer * l.inner);
-  parallel_for(l.channels, std::max<int64_t>(1, 16384 / std::max<int64_t>(l.outer * l.inner, 1)), [&](int64_t begin, int64_t end) {
-    for (int64_t c = begin; c < end; ++c) {
-      const auto sum = [&](const auto& term) {
-        double total = 0;
-        for (int64_t n = 0; n < l.outer; ++n) {
-          const T* row = x + (n * l.channels + c) * l.inner;
-          for (int64_t i = 0; i < l.inner; ++i) total += term(static_cast<double>(static_cast<ComputeType<T>>(row[i])));
-        }
-        return total;
-      };
-      const double mean = sum([](double v) { return v; }) / count;
-      means[static_cast<size_t>(c)] = mean;
-      variances[static_cast<size_t>(c)] = sum([mean](double v) { return (v - mean) * (v - mean); }) / count;
-    }
-  });
+  parallel_for(l.channels, std::max<int64_t>(1, 16384 / std::max<int64_t>(l.outer * l.inner, 1)),
+               [&](int64_t begin, int64_t end) {
+                 for (int64_t c = begin; c < end; ++c) {
+                   const auto sum = [&](const auto& term) {
+                     double total = 0;
+                     for (int64_t n = 0; n < l.outer; ++n) {
+                       const T* row = x + (n * l.channels + c) * l.inner;
+                       for (int64_t i = 0; i < l.inner; ++i)
+                         total += term(static_cast<double>(static_cast<ComputeType<T>>(row[i])));
+                     }
+                     return total;
+                   };
+                   const double mean = sum([](double v) { return v; }) / count;
+                   means[static_cast<size_t>(c)] = mean;
+                   variances[static_cast<size_t>(c)] =
+                       sum([mean](double v) { return (v - mean) * (v - mean); }) / count;
+                 }
+               });
 }
 
 template <class T>
-void apply(const Layout& l, const T* x, T* y, const std::vector<double>& means, const std::vector<double>& factors,
-           const std::vector<double>& shifts) {
+void apply(const Layout& l, const T* x, T* y, const std::vector<double>& means,
+           const std::vector<double>& factors, const std::vector<double>& shifts) {
   using C = ComputeType<T>;
   if (l.inner == 1) {
-    const std::vector<C> mean(means.begin(), means.end()), factor(factors.begin(), factors.end()), shift(shifts.begin(), shifts.end());
-    parallel_for(l.outer, std::max<int64_t>(1, 32768 / std::max<int64_t>(l.channels, 1)), [&](int64_t begin, int64_t end) {
-      for (int64_t n = begin; n < end; ++n) {
-        const T* in = x + n * l.channels;
-        T* out = y + n * l.channels;
-        for (size_t c = 0; c < mean.size(); ++c) out[c] = static_cast<T>((static_cast<C>(in[c]) - mean[c]) * factor[c] + shift[c]);
-      }
-    });
+    const std::vector<C> mean(means.begin(), means.end()), factor(factors.begin(), factors.end()),
+        shift(shifts.begin(), shifts.end());
+    parallel_for(l.outer, std::max<int64_t>(1, 32768 / std::max<int64_t>(l.channels, 1)),
+                 [&](int64_t begin, int64_t end) {
+                   for (int64_t n = begin; n < end; ++n) {
+                     const T* in = x + n * l.channels;
+                     T* out = y + n * l.channels;
+                     for (size_t c = 0; c < mean.size(); ++c)
+                       out[c] = static_cast<T>((static_cast<C>(in[c]) - mean[c]) * factor[c] + shift[c]);
+                   }
+                 });
     return;
   }
-  parallel_for(l.outer * l.channels, std::max<int64_t>(1, 32768 / std::max<int64_t>(l.inner, 1)), [&](int64_t begin, int64_t end) {
-    for (int64_t row = begin; row < end; ++row) {
-      const size_t c = static_cast<size_t>(row % l.channels);
-      const C mean = static_cast<C>(means[c]), factor = static_cast<C>(factors[c]), shift = static_cast<C>(shifts[c]);
-      const T* in = x + row * l.inner;
-      T* out = y + row * l.inner;
-      for (int64_t i = 0; i < l.inner; ++i) out[i] = static_cast<T>((static_cast<C>(in[i]) - mean) * factor + shift);
-    }
-  });
+  parallel_for(l.outer * l.channels, std::max<int64_t>(1, 32768 / std::max<int64_t>(l.inner, 1)),
+               [&](int64_t begin, int64_t end) {
+                 for (int64_t row = begin; row < end; ++row) {
+                   const size_t c = static_cast<size_t>(row % l.channels);
+                   const C mean = static_cast<C>(means[c]), factor = static_cast<C>(factors[c]),
+                           shift = static_cast<C>(shifts[c]);
+                   const T* in = x + row * l.inner;
+                   T* out = y + row * l.inner;
+                   for (int64_t i = 0; i < l.inner; ++i)
+                     out[i] = static_cast<T>((static_cast<C>(in[i]) - mean) * factor + shift);
+                 }
+               });
 }
 
 void evaluate_batch_normalization(EvaluateContext& context) {
@@ -150,13 +164,16 @@ void evaluate_batch_normalization(EvaluateContext& context) {
   std::vector<double> means = as_doubles(context.input(3)), variances = as_doubles(context.input(4));
   if (is_training(attributes, context.def())) {
     const std::vector<double> input_means = means, input_variances = variances;
-    dispatch<FloatTypes>(x.type(), [&]<class T>(std::type_identity<T>) { measure(l, x.data<T>(), means, variances); });
+    dispatch<FloatTypes>(x.type(),
+                         [&]<class T>(std::type_identity<T>) { measure(l, x.data<T>(), means, variances); });
     // running = input * momentum + current * (1 - momentum)
     const double momentum = attributes.f("momentum");
-    const auto set_running = [&](int i, const std::vector<double>& input, const std::vector<double>& current) {
+    const auto set_running = [&](int i, const std::vector<double>& input,
+                                 const std::vector<double>& current) {
       if (!context.has_output(i)) return;
       std::vector<double> running(input.size());
-      for (size_t c = 0; c < running.size(); ++c) running[c] = input[c] * momentum + current[c] * (1 - momentum);
+      for (size_t c = 0; c < running.size(); ++c)
+        running[c] = input[c] * momentum + current[c] * (1 - momentum);
       cast_elements(Tensor::of(running, {static_cast<int64_t>(running.size())}), context.output(i));
     };
     set_running(1, input_means, means);
@@ -172,10 +189,17 @@ void evaluate_batch_normalization(EvaluateContext& context) {
 }  // namespace
 
 std::vector<OpDef> batch_normalization_ops() {
-  const AttributeDef epsilon{"epsilon", AttributeType::float_, 1e-5f}, momentum{"momentum", AttributeType::float_, 0.9f};
-  const AttributeDef spatial{"spatial", AttributeType::int_, int64_t{1}}, is_test{"is_test", AttributeType::int_, int64_t{0}};
-  OpDef op{.name = "BatchNormalization", .min_inputs = 5, .max_inputs = 5, .max_outputs = 5, .input_types = {types::kFloat},
-           .infer = infer_batch_normalization, .evaluate = evaluate_batch_normalization};
+  const AttributeDef epsilon{"epsilon", AttributeType::float_, 1e-5f},
+      momentum{"momentum", AttributeType::float_, 0.9f};
+  const AttributeDef spatial{"spatial", AttributeType::int_, int64_t{1}},
+      is_test{"is_test", AttributeType::int_, int64_t{0}};
+  OpDef op{.name = "BatchNormalization",
+           .min_inputs = 5,
+           .max_inputs = 5,
+           .max_outputs = 5,
+           .input_types = {types::kFloat},
+           .infer = infer_batch_normalization,
+           .evaluate = evaluate_batch_normalization};
   std::vector<OpDef> ops;
   const auto add = [&](int since, int until, std::vector<AttributeDef> attributes) {
     op.since = since;

@@ -18,17 +18,21 @@ AutoPad read_auto_pad(const AttributeReader& attributes) {
   if (mode == "SAME_UPPER") return AutoPad::same_upper;
   if (mode == "SAME_LOWER") return AutoPad::same_lower;
   if (mode == "VALID") return AutoPad::valid;
-  fail(ErrorCode::invalid_model, "auto_pad is {}, it must be NOTSET, SAME_UPPER, SAME_LOWER or VALID", quoted(mode));
+  fail(ErrorCode::invalid_model, "auto_pad is {}, it must be NOTSET, SAME_UPPER, SAME_LOWER or VALID",
+       quoted(mode));
 }
 
 // The attribute's numbers, `fallback` when absent; as many as expected, each at least `least`.
-Dims read_list(const AttributeReader& attributes, std::string_view name, size_t count, int64_t least, int64_t fallback) {
+Dims read_list(const AttributeReader& attributes, std::string_view name, size_t count, int64_t least,
+               int64_t fallback) {
   if (!attributes.has(name)) return Dims(count, fallback);
   const Dims values = attributes.ints(name);
-  require(values.size() == count, ErrorCode::invalid_model, "attribute '{}' has {} values, {} spatial axes need {}", name,
-          values.size(), name == "pads" ? count / 2 : count, count);
+  require(values.size() == count, ErrorCode::invalid_model,
+          "attribute '{}' has {} values, {} spatial axes need {}", name, values.size(),
+          name == "pads" ? count / 2 : count, count);
   for (int64_t v : values) {
-    require(v >= least, ErrorCode::invalid_model, "attribute '{}' contains {}, the least is {}", name, v, least);
+    require(v >= least, ErrorCode::invalid_model, "attribute '{}' contains {}, the least is {}", name, v,
+            least);
   }
   return values;
 }
@@ -55,8 +59,12 @@ struct Axis {
   int64_t kernel, stride, dilation, begin, end;
 
   Axis(const Window& window, size_t i, int64_t kernel_size)
-      : auto_pad(window.auto_pad), kernel(kernel_size), stride(window.strides[i]), dilation(window.dilations[i]),
-        begin(window.pads[i]), end(window.pads[window.rank() + i]) {}
+      : auto_pad(window.auto_pad),
+        kernel(kernel_size),
+        stride(window.strides[i]),
+        dilation(window.dilations[i]),
+        begin(window.pads[i]),
+        end(window.pads[window.rank() + i]) {}
 
   bool is_same() const { return auto_pad == AutoPad::same_upper || auto_pad == AutoPad::same_lower; }
   int64_t extent() const { return checked_add(checked_mul(kernel - 1, dilation), int64_t{1}); }
@@ -77,7 +85,8 @@ int64_t place_windows(Axis& axis, int64_t input, bool ceil_mode) {
   if (axis.is_same()) {
     const int64_t output = input / axis.stride + (input % axis.stride != 0);
     const int64_t covered = output == 0 ? 0 : checked_add(checked_mul(output - 1, axis.stride), extent);
-    axis.split_padding(std::max<int64_t>(checked_sub(covered, input), 0), axis.auto_pad == AutoPad::same_upper);
+    axis.split_padding(std::max<int64_t>(checked_sub(covered, input), 0),
+                       axis.auto_pad == AutoPad::same_upper);
     return output;
   }
   const int64_t padded = checked_add(input, axis.pads());
@@ -92,35 +101,43 @@ int64_t place_windows(Axis& axis, int64_t input, bool ceil_mode) {
   return checked_mul(output - 1, axis.stride) >= input + axis.begin ? output - 1 : output;
 }
 
-// ConvTranspose, with the equations of https://onnx.ai/onnx/operators/onnx__ConvTranspose.html: the full result has
+// ConvTranspose, with the equations of https://onnx.ai/onnx/operators/onnx__ConvTranspose.html: the full
+// result has
 //   stride * (input - 1) + output_padding + extent
-// elements, of which pads are cut off; or the output is given, and what is too much is the padding. (Opset 1's text swaps
-// where an odd one goes; opset 11 corrected it.) What the output has beyond the full result is at its end.
+// elements, of which pads are cut off; or the output is given, and what is too much is the padding. (Opset
+// 1's text swaps where an odd one goes; opset 11 corrected it.) What the output has beyond the full result is
+// at its end.
 int64_t place_transposed(Axis& axis, int64_t input, int64_t output_padding, std::optional<int64_t> output) {
   const int64_t steps = checked_mul(axis.stride, input - 1);
   const int64_t full = checked_add(checked_add(steps, output_padding), axis.extent());
   if (!output && axis.is_same()) output = checked_mul(input, axis.stride);
   if (output) {
-    axis.split_padding(std::max<int64_t>(checked_sub(full, *output), 0), axis.auto_pad == AutoPad::same_upper);
+    axis.split_padding(std::max<int64_t>(checked_sub(full, *output), 0),
+                       axis.auto_pad == AutoPad::same_upper);
     return *output;
   }
   const int64_t rest = checked_sub(full, axis.pads());
-  require(rest >= 0, ErrorCode::invalid_model, "pads of {} leave nothing of {} output elements", axis.pads(), full);
+  require(rest >= 0, ErrorCode::invalid_model, "pads of {} leave nothing of {} output elements", axis.pads(),
+          full);
   return rest;
 }
 
 // The kernel by the weight's dims, and kernel_shape when it is there.
-std::vector<Dim> merge_kernel(const AttributeReader& attributes, const std::vector<Dim>& kernel, size_t rank) {
-  require(kernel.size() == rank, ErrorCode::invalid_model, "the weight has {} spatial axes, the input {}", kernel.size(), rank);
+std::vector<Dim> merge_kernel(const AttributeReader& attributes, const std::vector<Dim>& kernel,
+                              size_t rank) {
+  require(kernel.size() == rank, ErrorCode::invalid_model, "the weight has {} spatial axes, the input {}",
+          kernel.size(), rank);
   std::vector<Dim> merged = kernel;
   for (size_t i = 0; i < rank; ++i) {
-    require(!kernel[i].is_known() || kernel[i].value() >= 1, ErrorCode::invalid_model, "the weight has an empty kernel");
+    require(!kernel[i].is_known() || kernel[i].value() >= 1, ErrorCode::invalid_model,
+            "the weight has an empty kernel");
   }
   if (!attributes.has("kernel_shape")) return merged;
   const Dims given = read_list(attributes, "kernel_shape", rank, 1, 1);
   for (size_t i = 0; i < rank; ++i) {
     require(!kernel[i].is_known() || kernel[i].value() == given[i], ErrorCode::invalid_model,
-            "kernel_shape {} differs from the weight's kernel {}", to_string(given), to_string(Shape(kernel)));
+            "kernel_shape {} differs from the weight's kernel {}", to_string(given),
+            to_string(Shape(kernel)));
     merged[i] = given[i];
   }
   return merged;
@@ -134,7 +151,9 @@ Dims numbers(const std::vector<Dim>& dims) {
 
 std::vector<Dim> dims_of(const Dims& dims) { return {dims.begin(), dims.end()}; }
 
-bool ceil_mode(const AttributeReader& attributes) { return attributes.has("ceil_mode") && attributes.i("ceil_mode") != 0; }
+bool ceil_mode(const AttributeReader& attributes) {
+  return attributes.has("ceil_mode") && attributes.i("ceil_mode") != 0;
+}
 
 struct TransposeSizes {
   Dims output_padding;
@@ -152,12 +171,16 @@ struct TransposeSizes {
     if (shape.empty()) return;
     // Some exporters give it with batch and channels.
     if (shape.size() == window.rank() + 2) shape.erase(shape.begin(), shape.begin() + 2);
-    require(shape.size() == window.rank(), ErrorCode::invalid_model, "attribute 'output_shape' has {} values, {} spatial axes need {}",
-            shape.size(), window.rank(), window.rank());
-    for (int64_t v : shape) require(v >= 0, ErrorCode::invalid_model, "attribute 'output_shape' contains {}", v);
+    require(shape.size() == window.rank(), ErrorCode::invalid_model,
+            "attribute 'output_shape' has {} values, {} spatial axes need {}", shape.size(), window.rank(),
+            window.rank());
+    for (int64_t v : shape)
+      require(v >= 0, ErrorCode::invalid_model, "attribute 'output_shape' contains {}", v);
     output_shape = std::move(shape);
   }
-  std::optional<int64_t> output(size_t i) const { return output_shape ? std::optional((*output_shape)[i]) : std::nullopt; }
+  std::optional<int64_t> output(size_t i) const {
+    return output_shape ? std::optional((*output_shape)[i]) : std::nullopt;
+  }
 };
 
 template <class Place>
@@ -175,28 +198,33 @@ WindowGeometry make_geometry(const Window& window, const Dims& spatial, Dims ker
   return g;
 }
 
-WindowGeometry windows_geometry(const AttributeReader& attributes, const Window& window, const Dims& spatial, Dims kernel) {
+WindowGeometry windows_geometry(const AttributeReader& attributes, const Window& window, const Dims& spatial,
+                                Dims kernel) {
   const bool ceil = ceil_mode(attributes);
   return make_geometry(window, spatial, std::move(kernel),
                        [&](Axis& axis, size_t, int64_t input) { return place_windows(axis, input, ceil); });
 }
 
 // Conv and pools with partly known dims.
-std::vector<Dim> windows_output(const AttributeReader& attributes, const Window& window, const std::vector<Dim>& spatial,
-                                const std::vector<Dim>& kernel) {
+std::vector<Dim> windows_output(const AttributeReader& attributes, const Window& window,
+                                const std::vector<Dim>& spatial, const std::vector<Dim>& kernel) {
   const bool ceil = ceil_mode(attributes);
   std::vector<Dim> out(spatial.size());
   for (size_t i = 0; i < spatial.size(); ++i) {
     if (!kernel[i].is_known()) {
       Axis axis(window, i, 1);
-      if (axis.is_same() && axis.stride == 1) out[i] = spatial[i];
-      else if (axis.is_same() && spatial[i].is_known()) out[i] = place_windows(axis, spatial[i].value(), ceil);
+      if (axis.is_same() && axis.stride == 1)
+        out[i] = spatial[i];
+      else if (axis.is_same() && spatial[i].is_known())
+        out[i] = place_windows(axis, spatial[i].value(), ceil);
       continue;
     }
     Axis axis(window, i, kernel[i].value());
     const bool unchanged = axis.stride == 1 && (axis.is_same() || axis.pads() == axis.extent() - 1);
-    if (spatial[i].is_known()) out[i] = place_windows(axis, spatial[i].value(), ceil);
-    else if (unchanged) out[i] = spatial[i];
+    if (spatial[i].is_known())
+      out[i] = place_windows(axis, spatial[i].value(), ceil);
+    else if (unchanged)
+      out[i] = spatial[i];
   }
   return out;
 }
@@ -205,10 +233,12 @@ std::vector<Dim> windows_output(const AttributeReader& attributes, const Window&
 
 WindowGeometry conv_geometry(const AttributeReader& attributes, const Dims& spatial, const Dims& kernel) {
   const Window window(attributes, spatial.size());
-  return windows_geometry(attributes, window, spatial, numbers(merge_kernel(attributes, dims_of(kernel), spatial.size())));
+  return windows_geometry(attributes, window, spatial,
+                          numbers(merge_kernel(attributes, dims_of(kernel), spatial.size())));
 }
 
-WindowGeometry conv_transpose_geometry(const AttributeReader& attributes, const Dims& spatial, const Dims& kernel) {
+WindowGeometry conv_transpose_geometry(const AttributeReader& attributes, const Dims& spatial,
+                                       const Dims& kernel) {
   const Window window(attributes, spatial.size());
   const TransposeSizes sizes(attributes, window);
   return make_geometry(window, spatial, numbers(merge_kernel(attributes, dims_of(kernel), spatial.size())),
@@ -220,7 +250,8 @@ WindowGeometry conv_transpose_geometry(const AttributeReader& attributes, const 
 WindowGeometry pool_geometry(const AttributeReader& attributes, const Dims& spatial) {
   const Window window(attributes, spatial.size());
   require(attributes.has("kernel_shape"), ErrorCode::invalid_model, "attribute 'kernel_shape' is missing");
-  return windows_geometry(attributes, window, spatial, read_list(attributes, "kernel_shape", spatial.size(), 1, 1));
+  return windows_geometry(attributes, window, spatial,
+                          read_list(attributes, "kernel_shape", spatial.size(), 1, 1));
 }
 
 std::vector<Dim> conv_output_dims(const AttributeReader& attributes, const std::vector<Dim>& spatial,
@@ -229,8 +260,8 @@ std::vector<Dim> conv_output_dims(const AttributeReader& attributes, const std::
   return windows_output(attributes, window, spatial, merge_kernel(attributes, kernel, spatial.size()));
 }
 
-std::vector<Dim> conv_transpose_output_dims(const AttributeReader& attributes, const std::vector<Dim>& spatial,
-                                            const std::vector<Dim>& kernel) {
+std::vector<Dim> conv_transpose_output_dims(const AttributeReader& attributes,
+                                            const std::vector<Dim>& spatial, const std::vector<Dim>& kernel) {
   const Window window(attributes, spatial.size());
   const TransposeSizes sizes(attributes, window);
   const std::vector<Dim> merged = merge_kernel(attributes, kernel, spatial.size());

@@ -26,16 +26,18 @@ void infer_conv_transpose(InferContext& context) {
   const int64_t group = attributes.i("group");
   require(group >= 1, ErrorCode::invalid_model, "group is {}", group);
   const auto &x = context.input_shape(0), &w = context.input_shape(1);
-  require(!x || x->rank() >= 3, ErrorCode::invalid_model, "the input has rank {}, at least 3 is needed", x ? x->rank() : 0);
-  require(!w || w->rank() >= 3, ErrorCode::invalid_model, "the weight has rank {}, at least 3 is needed", w ? w->rank() : 0);
-  require(!x || !w || x->rank() == w->rank(), ErrorCode::invalid_model, "the input has rank {}, the weight {}",
-          x ? x->rank() : 0, w ? w->rank() : 0);
+  require(!x || x->rank() >= 3, ErrorCode::invalid_model, "the input has rank {}, at least 3 is needed",
+          x ? x->rank() : 0);
+  require(!w || w->rank() >= 3, ErrorCode::invalid_model, "the weight has rank {}, at least 3 is needed",
+          w ? w->rank() : 0);
+  require(!x || !w || x->rank() == w->rank(), ErrorCode::invalid_model,
+          "the input has rank {}, the weight {}", x ? x->rank() : 0, w ? w->rank() : 0);
   const Dim inputs = w ? (*w)[0] : Dim();
   require(!inputs.is_known() || inputs.value() % group == 0, ErrorCode::invalid_model,
           "{} input channels do not divide into {} groups", to_string(inputs), group);
   if (x && w && (*x)[1].is_known() && inputs.is_known()) {
-    require((*x)[1].value() == inputs.value(), ErrorCode::invalid_model, "the weight has {} input channels, the input {}",
-            inputs.value(), (*x)[1].value());
+    require((*x)[1].value() == inputs.value(), ErrorCode::invalid_model,
+            "the weight has {} input channels, the input {}", inputs.value(), (*x)[1].value());
   }
   Dim channels = w ? multiply((*w)[1], group) : Dim();
   if (context.has_input(2) && context.input_shape(2)) {
@@ -47,16 +49,19 @@ void infer_conv_transpose(InferContext& context) {
   }
   if (!x) return context.set_output(0, type, std::nullopt);
   const std::vector<Dim> spatial(x->begin() + 2, x->end());
-  const std::vector<Dim> kernel = w ? std::vector<Dim>(w->begin() + 2, w->end()) : std::vector<Dim>(spatial.size());
+  const std::vector<Dim> kernel =
+      w ? std::vector<Dim>(w->begin() + 2, w->end()) : std::vector<Dim>(spatial.size());
   Shape out = {(*x)[0], channels};
   for (Dim& d : conv_transpose_output_dims(attributes, spatial, kernel)) out.push_back(std::move(d));
   context.set_output(0, type, std::move(out));
 }
 
-int64_t product(const Dims& dims) { return std::accumulate(dims.begin(), dims.end(), int64_t{1}, std::multiplies<>()); }
+int64_t product(const Dims& dims) {
+  return std::accumulate(dims.begin(), dims.end(), int64_t{1}, std::multiplies<>());
+}
 
-// Adds `from`, of the input's spatial dims, to `to`, of the output's, as seen through one tap of the kernel: input
-// position i goes to i * stride + tap * dilation - pads_begin.
+// Adds `from`, of the input's spatial dims, to `to`, of the output's, as seen through one tap of the kernel:
+// input position i goes to i * stride + tap * dilation - pads_begin.
 template <class T>
 void scatter_tap(const WindowGeometry& g, const Dims& spatial, int64_t tap, const T* from, T* to) {
   const size_t last = g.rank() - 1;
@@ -81,19 +86,21 @@ void scatter_tap(const WindowGeometry& g, const Dims& spatial, int64_t tap, cons
     }
     if (outside) continue;
     const T* in = from + row * width;
-    T* out = to + output + offsets[last];
+    const int64_t base = output + offsets[last];
     if (step == 1) {
-      for (int64_t i = columns.begin; i < columns.end; ++i) out[i] += in[i];
+      for (int64_t i = columns.begin; i < columns.end; ++i) to[base + i] += in[i];
     } else {
-      for (int64_t i = columns.begin; i < columns.end; ++i) out[i * step] += in[i];
+      for (int64_t i = columns.begin; i < columns.end; ++i) to[base + i * step] += in[i];
     }
   }
 }
 
-// For some output channels at a time: the product of their weights, seen as [channels * taps, C/group], with the input
-// gives what each tap contributes at each input position; then those are added up where they belong.
+// For some output channels at a time: the product of their weights, seen as [channels * taps, C/group], with
+// the input gives what each tap contributes at each input position; then those are added up where they
+// belong.
 template <class T>
-void deconvolve(const WindowGeometry& g, int64_t groups, const Tensor& x, const Tensor& w, const Tensor* bias, Tensor& y) {
+void deconvolve(const WindowGeometry& g, int64_t groups, const Tensor& x, const Tensor& w, const Tensor* bias,
+                Tensor& y) {
   const Dims spatial(x.dims().begin() + 2, x.dims().end());
   const int64_t taps = product(g.kernel), inputs = product(spatial), outputs = product(g.output);
   const int64_t group_maps = w.dim(1), group_channels = x.dim(1) / groups, maps = y.dim(1);
@@ -109,8 +116,8 @@ void deconvolve(const WindowGeometry& g, int64_t groups, const Tensor& x, const 
       std::fill(contributions.begin(), contributions.end(), T(0));
       const T* weight = w.data<T>() + (group * group_channels * group_maps + first) * taps;
       const T* in = x.data<T>() + (batch * groups + group) * group_channels * inputs;
-      add_product<T>(count * taps, inputs, group_channels, {weight, 1, group_maps * taps}, MatrixView<T>{in, inputs, 1},
-                     contributions.data(), inputs);
+      add_product<T>(count * taps, inputs, group_channels, {weight, 1, group_maps * taps},
+                     MatrixView<T>{in, inputs, 1}, contributions.data(), inputs);
       for (int64_t i = 0; i < count; ++i) {
         const int64_t map = group * group_maps + first + i;
         T* out = y.mutable_data<T>() + (batch * maps + map) * outputs;
@@ -133,8 +140,8 @@ void deconvolve(const WindowGeometry& g, int64_t groups, const Tensor& x, const 
 void evaluate_conv_transpose(EvaluateContext& context) {
   const Tensor &x = context.input(0), &w = context.input(1);
   if (context.output().size() == 0) return;
-  const WindowGeometry g = conv_transpose_geometry(context.attributes(), {x.dims().begin() + 2, x.dims().end()},
-                                                   {w.dims().begin() + 2, w.dims().end()});
+  const WindowGeometry g = conv_transpose_geometry(
+      context.attributes(), {x.dims().begin() + 2, x.dims().end()}, {w.dims().begin() + 2, w.dims().end()});
   compute_widened({&x, &w, context.maybe_input(2)}, context.output(), [&](const auto& in, Tensor& y) {
     dispatch<TypeList<float, double>>(y.type(), [&]<class T>(std::type_identity<T>) {
       deconvolve<T>(g, context.attributes().i("group"), *in[0], *in[1], in[2], y);
@@ -145,7 +152,10 @@ void evaluate_conv_transpose(EvaluateContext& context) {
 }  // namespace
 
 std::vector<OpDef> conv_transpose_ops() {
-  return {{.name = "ConvTranspose", .min_inputs = 2, .max_inputs = 3, .input_types = {types::kFloat},
+  return {{.name = "ConvTranspose",
+           .min_inputs = 2,
+           .max_inputs = 3,
+           .input_types = {types::kFloat},
            .attributes = {{"auto_pad", AttributeType::string, std::string_view("NOTSET")},
                           {"dilations", AttributeType::ints, Optional{}},
                           {"group", AttributeType::int_, int64_t{1}},
@@ -154,7 +164,8 @@ std::vector<OpDef> conv_transpose_ops() {
                           {"output_shape", AttributeType::ints, Optional{}},
                           {"pads", AttributeType::ints, Optional{}},
                           {"strides", AttributeType::ints, Optional{}}},
-           .infer = infer_conv_transpose, .evaluate = evaluate_conv_transpose}};
+           .infer = infer_conv_transpose,
+           .evaluate = evaluate_conv_transpose}};
 }
 
 }  // namespace plica

@@ -17,19 +17,21 @@ namespace {
 void infer_expand(InferContext& context) {
   const auto &in = context.input_shape(0), &shape = context.input_shape(1);
   const DataType type = context.input_type(0);
-  require(!shape || shape->rank() == 1, ErrorCode::invalid_model, "the shape has rank {}, it must be a vector",
-          shape ? shape->rank() : 0);
+  require(!shape || shape->rank() == 1, ErrorCode::invalid_model,
+          "the shape has rank {}, it must be a vector", shape ? shape->rank() : 0);
   std::optional<Shape> asked;
   if (const auto* elements = context.input_elements(1)) {
     for (const Dim& d : *elements) {
-      require(!d.is_known() || d.value() >= 0, ErrorCode::invalid_model, "the shape contains {}", to_string(d));
+      require(!d.is_known() || d.value() >= 0, ErrorCode::invalid_model, "the shape contains {}",
+              to_string(d));
     }
     asked = Shape(*elements);
   } else if (shape && (*shape)[0].is_known() && (*shape)[0].value() <= 1024) {
     asked = Shape(std::vector<Dim>(static_cast<size_t>((*shape)[0].value())));
   }
   const auto out = broadcast_shapes(in, asked);
-  if (const auto* elements = context.input_elements(0); elements && elements->size() == 1 && out && out->rank() == 1) {
+  if (const auto* elements = context.input_elements(0);
+      elements && elements->size() == 1 && out && out->rank() == 1) {
     if (const Dim& count = (*out)[0]; count.is_known() && count.value() <= 1024) {
       context.set_output_elements(0, std::vector<Dim>(static_cast<size_t>(count.value()), elements->front()));
     }
@@ -52,7 +54,8 @@ void evaluate_expand(EvaluateContext& context) {
   });
 }
 
-// ---- Tile: axis i repeated repeats[i] times. Opset 1 repeats one axis; its numbers come in tensors of any type.
+// ---- Tile: axis i repeated repeats[i] times. Opset 1 repeats one axis; its numbers come in tensors of any
+// type.
 
 int64_t single_number(const Tensor& t) {
   require(t.size() == 1, ErrorCode::invalid_model, "{} where a single number is expected", to_string(t));
@@ -77,22 +80,26 @@ std::optional<Dims> repeats_of(const EvaluateContext& context, int rank) {
 }
 
 void check_repeats(const Dims& repeats, int rank) {
-  require(static_cast<int>(repeats.size()) == rank, ErrorCode::invalid_model, "{} repeats for an input of rank {}",
-          repeats.size(), rank);
-  for (int64_t r : repeats) require(r >= 0, ErrorCode::invalid_model, "an axis is to be repeated {} times", r);
+  require(static_cast<int>(repeats.size()) == rank, ErrorCode::invalid_model,
+          "{} repeats for an input of rank {}", repeats.size(), rank);
+  for (int64_t r : repeats)
+    require(r >= 0, ErrorCode::invalid_model, "an axis is to be repeated {} times", r);
 }
 
 void infer_tile(InferContext& context) {
   const auto& in = context.input_shape(0);
   if (!in) return context.set_output(0, context.input_type(0), std::nullopt);
   const auto repeats = repeats_of(context, in->rank());
-  if (!repeats) return context.set_output(0, context.input_type(0), Shape(std::vector<Dim>(in->dims().size())));
+  if (!repeats)
+    return context.set_output(0, context.input_type(0), Shape(std::vector<Dim>(in->dims().size())));
   check_repeats(*repeats, in->rank());
   Shape out;
   for (int i = 0; i < in->rank(); ++i) out.push_back(multiply((*in)[i], (*repeats)[static_cast<size_t>(i)]));
-  if (const auto* elements = context.input_elements(0); elements && out.rank() == 1 && out[0].is_known() && out[0].value() <= 1024) {
+  if (const auto* elements = context.input_elements(0);
+      elements && out.rank() == 1 && out[0].is_known() && out[0].value() <= 1024) {
     std::vector<Dim> repeated;
-    for (int64_t i = 0; i < repeats->front(); ++i) repeated.insert(repeated.end(), elements->begin(), elements->end());
+    for (int64_t i = 0; i < repeats->front(); ++i)
+      repeated.insert(repeated.end(), elements->begin(), elements->end());
     context.set_output_elements(0, std::move(repeated));
   }
   context.set_output(0, context.input_type(0), std::move(out));
@@ -123,7 +130,8 @@ void evaluate_tile(EvaluateContext& context) {
 
 void infer_trilu(InferContext& context) {
   const auto& in = context.input_shape(0);
-  require(!in || in->rank() >= 2, ErrorCode::invalid_model, "the input has rank {}, at least 2 is needed", in ? in->rank() : 0);
+  require(!in || in->rank() >= 2, ErrorCode::invalid_model, "the input has rank {}, at least 2 is needed",
+          in ? in->rank() : 0);
   if (const Tensor* k = context.input_constant(1)) {
     require(k->size() == 1, ErrorCode::invalid_model, "k is {}, it must be a single number", to_string(*k));
   }
@@ -159,14 +167,34 @@ void evaluate_trilu(EvaluateContext& context) {
 
 std::vector<OpDef> expand_ops() {
   std::vector<OpDef> ops;
-  ops.push_back({.name = "Expand", .since = 8, .min_inputs = 2, .max_inputs = 2, .input_types = {types::kAll, types::kInt64},
-                 .infer = infer_expand, .evaluate = evaluate_expand});
-  ops.push_back({.name = "Tile", .until = 5, .min_inputs = 3, .max_inputs = 3, .input_types = {types::kAll, types::kNumeric},
-                 .infer = infer_tile, .evaluate = evaluate_tile});
-  ops.push_back({.name = "Tile", .since = 6, .min_inputs = 2, .max_inputs = 2, .input_types = {types::kAll, types::kInt64},
-                 .infer = infer_tile, .evaluate = evaluate_tile});
-  ops.push_back({.name = "Trilu", .since = 14, .max_inputs = 2, .input_types = {types::kAll, types::kInt64},
-                 .attributes = {{"upper", AttributeType::int_, int64_t{1}}}, .infer = infer_trilu, .evaluate = evaluate_trilu});
+  ops.push_back({.name = "Expand",
+                 .since = 8,
+                 .min_inputs = 2,
+                 .max_inputs = 2,
+                 .input_types = {types::kAll, types::kInt64},
+                 .infer = infer_expand,
+                 .evaluate = evaluate_expand});
+  ops.push_back({.name = "Tile",
+                 .until = 5,
+                 .min_inputs = 3,
+                 .max_inputs = 3,
+                 .input_types = {types::kAll, types::kNumeric},
+                 .infer = infer_tile,
+                 .evaluate = evaluate_tile});
+  ops.push_back({.name = "Tile",
+                 .since = 6,
+                 .min_inputs = 2,
+                 .max_inputs = 2,
+                 .input_types = {types::kAll, types::kInt64},
+                 .infer = infer_tile,
+                 .evaluate = evaluate_tile});
+  ops.push_back({.name = "Trilu",
+                 .since = 14,
+                 .max_inputs = 2,
+                 .input_types = {types::kAll, types::kInt64},
+                 .attributes = {{"upper", AttributeType::int_, int64_t{1}}},
+                 .infer = infer_trilu,
+                 .evaluate = evaluate_trilu});
   return ops;
 }
 

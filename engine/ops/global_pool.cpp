@@ -16,7 +16,8 @@ namespace {
 void infer_global_pool(InferContext& context) {
   std::optional<Shape> out = context.input_shape(0);
   if (out) {
-    require(out->rank() >= 2, ErrorCode::invalid_model, "the input has rank {}, at least 2 is needed", out->rank());
+    require(out->rank() >= 2, ErrorCode::invalid_model, "the input has rank {}, at least 2 is needed",
+            out->rank());
     for (int i = 2; i < out->rank(); ++i) (*out)[i] = 1;
   }
   context.set_output(0, context.input_type(0), std::move(out));
@@ -42,13 +43,16 @@ void pool_rows(EvaluateContext& context, const Reduce& reduce) {
   const Tensor& x = context.input(0);
   Tensor& y = context.output();
   if (y.size() == 0) return;
-  const int64_t length = std::accumulate(x.dims().begin() + 2, x.dims().end(), int64_t{1}, std::multiplies<>());
+  const int64_t length =
+      std::accumulate(x.dims().begin() + 2, x.dims().end(), int64_t{1}, std::multiplies<>());
   dispatch<FloatTypes>(x.type(), [&]<class T>(std::type_identity<T>) {
     const T* from = x.data<T>();
     T* to = y.mutable_data<T>();
-    parallel_for(y.size(), std::max<int64_t>(1, 32768 / std::max<int64_t>(length, 1)), [&](int64_t begin, int64_t end) {
-      for (int64_t row = begin; row < end; ++row) to[row] = static_cast<T>(reduce(from + row * length, length));
-    });
+    parallel_for(y.size(), std::max<int64_t>(1, 32768 / std::max<int64_t>(length, 1)),
+                 [&](int64_t begin, int64_t end) {
+                   for (int64_t row = begin; row < end; ++row)
+                     to[row] = static_cast<T>(reduce(from + row * length, length));
+                 });
   });
 }
 
@@ -62,7 +66,9 @@ void evaluate_global_max(EvaluateContext& context) {
 
 template <class T, class Term>
 double sum_of(const T* row, int64_t length, const Term& term) {
-  return fold_row<double>(row, length, 0.0, [&](double sum, auto v) { return sum + term(static_cast<double>(v)); }, std::plus<>());
+  return fold_row<double>(
+      row, length, 0.0, [&](double sum, auto v) { return sum + term(static_cast<double>(v)); },
+      std::plus<>());
 }
 
 // Results leave in the type that T computes in: rounding from double goes by way of it.
@@ -71,7 +77,8 @@ using Result = ComputeType<T>;
 
 void evaluate_global_average(EvaluateContext& context) {
   pool_rows(context, []<class T>(const T* row, int64_t length) {
-    return static_cast<Result<T>>(sum_of(row, length, [](double v) { return v; }) / static_cast<double>(length));
+    return static_cast<Result<T>>(sum_of(row, length, [](double v) { return v; }) /
+                                  static_cast<double>(length));
   });
 }
 
@@ -92,7 +99,8 @@ void evaluate_global_lp(EvaluateContext& context) {
   pool_rows(context, [p]<class T>(const T* row, int64_t length) {
     if (p == 1) return static_cast<Result<T>>(sum_of(row, length, [](double v) { return std::abs(v); }));
     if (p == 2) return static_cast<Result<T>>(std::sqrt(sum_of(row, length, [](double v) { return v * v; })));
-    return static_cast<Result<T>>(std::pow(sum_of(row, length, [p](double v) { return std::pow(std::abs(v), p); }), 1 / p));
+    return static_cast<Result<T>>(
+        std::pow(sum_of(row, length, [p](double v) { return std::pow(std::abs(v), p); }), 1 / p));
   });
 }
 
@@ -100,10 +108,20 @@ void evaluate_global_lp(EvaluateContext& context) {
 
 std::vector<OpDef> global_pool_ops() {
   std::vector<OpDef> ops;
-  ops.push_back({.name = "GlobalMaxPool", .input_types = {types::kFloat}, .infer = infer_global_pool, .evaluate = evaluate_global_max});
-  ops.push_back({.name = "GlobalAveragePool", .input_types = {types::kFloat}, .infer = infer_global_pool, .evaluate = evaluate_global_average});
-  OpDef lp{.name = "GlobalLpPool", .until = 1, .input_types = {types::kFloat}, .attributes = {{"p", AttributeType::float_, 2.0f}},
-           .infer = infer_global_lp, .evaluate = evaluate_global_lp};
+  ops.push_back({.name = "GlobalMaxPool",
+                 .input_types = {types::kFloat},
+                 .infer = infer_global_pool,
+                 .evaluate = evaluate_global_max});
+  ops.push_back({.name = "GlobalAveragePool",
+                 .input_types = {types::kFloat},
+                 .infer = infer_global_pool,
+                 .evaluate = evaluate_global_average});
+  OpDef lp{.name = "GlobalLpPool",
+           .until = 1,
+           .input_types = {types::kFloat},
+           .attributes = {{"p", AttributeType::float_, 2.0f}},
+           .infer = infer_global_lp,
+           .evaluate = evaluate_global_lp};
   ops.push_back(lp);
   lp.since = 2;
   lp.until = kLatestOpset;

@@ -16,34 +16,45 @@ namespace {
 double source_position(const AxisGeometry& a, Coordinates coordinates, double x) {
   const double last = static_cast<double>(a.input - 1);
   switch (coordinates) {
-    case Coordinates::half_pixel: return (x + 0.5) / a.scale - 0.5;
+    case Coordinates::half_pixel:
+      return (x + 0.5) / a.scale - 0.5;
     case Coordinates::half_pixel_symmetric: {
       const double adjustment = static_cast<double>(a.output) / a.length;
       return static_cast<double>(a.input) / 2 * (1 - adjustment) + (x + 0.5) / a.scale - 0.5;
     }
-    case Coordinates::pytorch_half_pixel: return a.output > 1 ? (x + 0.5) / a.scale - 0.5 : 0;
-    case Coordinates::align_corners: return a.length == 1 ? 0 : x * last / (a.length - 1);
-    case Coordinates::asymmetric: return x / a.scale;
-    case Coordinates::tf_half_pixel_for_nn: return (x + 0.5) / a.scale;
+    case Coordinates::pytorch_half_pixel:
+      return a.output > 1 ? (x + 0.5) / a.scale - 0.5 : 0;
+    case Coordinates::align_corners:
+      return a.length == 1 ? 0 : x * last / (a.length - 1);
+    case Coordinates::asymmetric:
+      return x / a.scale;
+    case Coordinates::tf_half_pixel_for_nn:
+      return (x + 0.5) / a.scale;
     case Coordinates::tf_crop_and_resize:
-      return a.length == 1 ? (a.start + a.end) * last / 2 : a.start * last + x * (a.end - a.start) * last / (a.length - 1);
+      return a.length == 1 ? (a.start + a.end) * last / 2
+                           : a.start * last + x * (a.end - a.start) * last / (a.length - 1);
   }
   return 0;
 }
 
 double round_position(double x, Nearest nearest, bool shrinking) {
   switch (nearest) {
-    case Nearest::round_prefer_floor: return std::ceil(x - 0.5);
-    case Nearest::round_prefer_ceil: return std::floor(x + 0.5);
-    case Nearest::floor: return std::floor(x);
-    case Nearest::ceil: return std::ceil(x);
-    case Nearest::simple: return shrinking ? std::ceil(x) : std::floor(x);
+    case Nearest::round_prefer_floor:
+      return std::ceil(x - 0.5);
+    case Nearest::round_prefer_ceil:
+      return std::floor(x + 0.5);
+    case Nearest::floor:
+      return std::floor(x);
+    case Nearest::ceil:
+      return std::ceil(x);
+    case Nearest::simple:
+      return shrinking ? std::ceil(x) : std::floor(x);
   }
   return x;
 }
 
-// The filters, by distance from the position. Cubic: R. Keys, "Cubic Convolution Interpolation for Digital Image
-// Processing" (1981), equation 4.
+// The filters, by distance from the position. Cubic: R. Keys, "Cubic Convolution Interpolation for Digital
+// Image Processing" (1981), equation 4.
 double linear_filter(double x) { return std::max(1 - std::abs(x), 0.0); }
 double cubic_filter(double x, double a) {
   x = std::abs(x);
@@ -68,7 +79,8 @@ bool AxisTable::is_identity(int64_t input) const {
 }
 
 AxisTable make_axis_table(const AxisGeometry& axis, const InterpolationRule& rule) {
-  const bool nearest = rule.mode == InterpolationRule::Mode::nearest, cubic = rule.mode == InterpolationRule::Mode::cubic;
+  const bool nearest = rule.mode == InterpolationRule::Mode::nearest,
+             cubic = rule.mode == InterpolationRule::Mode::cubic;
   // Antialiasing stretches the filter over the input when it shrinks.
   const double stretch = rule.antialias && !nearest ? std::min(axis.scale, 1.0) : 1.0;
   const double radius = nearest ? 0 : (cubic ? 2 : 1) / stretch;
@@ -81,7 +93,8 @@ AxisTable make_axis_table(const AxisGeometry& axis, const InterpolationRule& rul
   size_t at = 0;
   for (int64_t i = 0; i < axis.output; ++i) {
     const double x = source_position(axis, rule.coordinates, static_cast<double>(i));
-    if (rule.coordinates == Coordinates::tf_crop_and_resize && (x < 0 || x > static_cast<double>(axis.input - 1))) {
+    if (rule.coordinates == Coordinates::tf_crop_and_resize &&
+        (x < 0 || x > static_cast<double>(axis.input - 1))) {
       if (table.outside.empty()) table.outside.resize(static_cast<size_t>(axis.output));
       table.outside[static_cast<size_t>(i)] = true;
     }
@@ -111,7 +124,8 @@ AxisTable make_axis_table(const AxisGeometry& axis, const InterpolationRule& rul
   return table;
 }
 
-void gather_nearest(const Tensor& in, const std::vector<AxisTable>& axes, const Tensor& extrapolation, Tensor& out) {
+void gather_nearest(const Tensor& in, const std::vector<AxisTable>& axes, const Tensor& extrapolation,
+                    Tensor& out) {
   if (out.size() == 0) return;
   const size_t rank = axes.size();
   const Dims strides = row_major_strides(in.dims());
@@ -169,10 +183,13 @@ namespace {
 
 // One axis of [outer, input, inner].
 template <class T>
-void interpolate_axis(const T* x, T* y, int64_t outer, int64_t input, int64_t inner, const AxisTable& table, T extrapolation) {
+void interpolate_axis(const T* x, T* y, int64_t outer, int64_t input, int64_t inner, const AxisTable& table,
+                      T extrapolation) {
   const std::vector<T> weight(table.weight.begin(), table.weight.end());
   const int64_t outputs = table.outputs(), taps = table.taps;
-  const auto is_outside = [&](int64_t i) { return !table.outside.empty() && table.outside[static_cast<size_t>(i)]; };
+  const auto is_outside = [&](int64_t i) {
+    return !table.outside.empty() && table.outside[static_cast<size_t>(i)];
+  };
   if (inner == 1) {
     parallel_for(outer, std::max<int64_t>(1, 8192 / (outputs * taps)), [&](int64_t begin, int64_t end) {
       for (int64_t row = begin; row < end; ++row) {
@@ -189,25 +206,26 @@ void interpolate_axis(const T* x, T* y, int64_t outer, int64_t input, int64_t in
     });
     return;
   }
-  parallel_for(outer * outputs, std::max<int64_t>(1, 16384 / (inner * taps)), [&](int64_t begin, int64_t end) {
-    for (int64_t row = begin; row < end; ++row) {
-      const int64_t i = row % outputs;
-      T* out = y + row * inner;
-      if (is_outside(i)) {
-        std::fill_n(out, inner, extrapolation);
-        continue;
-      }
-      const T* plane = x + row / outputs * input * inner;
-      const int64_t* index = table.index.data() + i * taps;
-      const T* w = weight.data() + i * taps;
-      std::fill_n(out, inner, T(0));
-      for (int64_t t = 0; t < taps; ++t) {
-        const T* in = plane + index[t] * inner;
-        if (w[t] == 0) continue;
-        for (int64_t j = 0; j < inner; ++j) out[j] += w[t] * in[j];
-      }
-    }
-  });
+  parallel_for(outer * outputs, std::max<int64_t>(1, 16384 / (inner * taps)),
+               [&](int64_t begin, int64_t end) {
+                 for (int64_t row = begin; row < end; ++row) {
+                   const int64_t i = row % outputs;
+                   T* out = y + row * inner;
+                   if (is_outside(i)) {
+                     std::fill_n(out, inner, extrapolation);
+                     continue;
+                   }
+                   const T* plane = x + row / outputs * input * inner;
+                   const int64_t* index = table.index.data() + i * taps;
+                   const T* w = weight.data() + i * taps;
+                   std::fill_n(out, inner, T(0));
+                   for (int64_t t = 0; t < taps; ++t) {
+                     const T* in = plane + index[t] * inner;
+                     if (w[t] == 0) continue;
+                     for (int64_t j = 0; j < inner; ++j) out[j] += w[t] * in[j];
+                   }
+                 }
+               });
 }
 
 }  // namespace
@@ -221,10 +239,11 @@ void interpolate(const Tensor& in, const std::vector<AxisTable>& axes, double ex
       if (axes[d].is_identity(input)) continue;
       Dims dims = current.dims();
       dims[d] = axes[d].outputs();
-      const int64_t inner = std::accumulate(dims.begin() + static_cast<std::ptrdiff_t>(d) + 1, dims.end(), int64_t{1}, std::multiplies<>());
+      const int64_t inner = std::accumulate(dims.begin() + static_cast<std::ptrdiff_t>(d) + 1, dims.end(),
+                                            int64_t{1}, std::multiplies<>());
       Tensor next(out.type(), dims);
-      interpolate_axis(current.data<T>(), next.mutable_data<T>(), current.size() / (input * inner), input, inner, axes[d],
-                       static_cast<T>(extrapolation));
+      interpolate_axis(current.data<T>(), next.mutable_data<T>(), current.size() / (input * inner), input,
+                       inner, axes[d], static_cast<T>(extrapolation));
       current = std::move(next);
     }
     std::copy_n(current.data<T>(), current.size(), out.mutable_data<T>());

@@ -49,7 +49,8 @@ std::vector<int> normalize_axes(const Dims& axes, int rank) {
   for (int64_t axis : axes) out.push_back(normalize_axis(axis, rank));
   std::ranges::sort(out);
   const auto twice = std::ranges::adjacent_find(out);
-  require(twice == out.end(), ErrorCode::invalid_model, "axis {} is given twice", twice == out.end() ? 0 : *twice);
+  require(twice == out.end(), ErrorCode::invalid_model, "axis {} is given twice",
+          twice == out.end() ? 0 : *twice);
   return out;
 }
 

@@ -1,5 +1,5 @@
-// What the layout family shares, and the parts of its table, which layout.cpp joins. These operators move elements and
-// never look at them, so they take every element type.
+// What the layout family shares, and the parts of its table, which layout.cpp joins. These operators move
+// elements and never look at them, so they take every element type.
 #pragma once
 
 #include <optional>
@@ -18,8 +18,9 @@ std::vector<OpDef> slice_ops();      // slice.cpp: Slice, ReverseSequence
 std::vector<OpDef> pad_ops();        // pad.cpp: Pad
 std::vector<OpDef> expand_ops();     // expand.cpp: Expand, Tile, Trilu
 
-// The numbers of an integer input (axes, starts, ...), in both contexts: nullopt when they are not known yet, which in
-// evaluation never happens, or when the input is left out. Throws invalid_model when the input is not a vector.
+// The numbers of an integer input (axes, starts, ...), in both contexts: nullopt when they are not known yet,
+// which in evaluation never happens, or when the input is left out. Throws invalid_model when the input is
+// not a vector.
 std::optional<Dims> ints_of_input(const InferContext& context, int i);
 std::optional<Dims> ints_of_input(const EvaluateContext& context, int i);
 

@@ -1,5 +1,6 @@
 // LRN, local response normalization across channels: https://onnx.ai/onnx/operators/onnx__LRN.html.
-//   y = x / (bias + alpha / size * sum of x^2 over channels [c - floor((size - 1) / 2), c + ceil((size - 1) / 2)])^beta
+//   y = x / (bias + alpha / size * sum of x^2 over channels [c - floor((size - 1) / 2), c + ceil((size - 1) /
+//   2)])^beta
 #include <algorithm>
 #include <cmath>
 #include <vector>
@@ -18,7 +19,8 @@ void infer_lrn(InferContext& context) {
   const int64_t size = context.attributes().i("size");
   require(size >= 1, ErrorCode::invalid_model, "size is {}", size);
   const auto& x = context.input_shape(0);
-  require(!x || x->rank() >= 2, ErrorCode::invalid_model, "the input has rank {}, at least 2 is needed", x ? x->rank() : 0);
+  require(!x || x->rank() >= 2, ErrorCode::invalid_model, "the input has rank {}, at least 2 is needed",
+          x ? x->rank() : 0);
   context.same_as_input();
 }
 
@@ -51,17 +53,22 @@ void normalize(const AttributeReader& attributes, const Tensor& x, Tensor& y) {
 void evaluate_lrn(EvaluateContext& context) {
   if (context.input(0).size() == 0) return;
   compute_widened({&context.input(0)}, context.output(), [&](const auto& in, Tensor& y) {
-    dispatch<TypeList<float, double>>(y.type(), [&]<class T>(std::type_identity<T>) { normalize<T>(context.attributes(), *in[0], y); });
+    dispatch<TypeList<float, double>>(
+        y.type(), [&]<class T>(std::type_identity<T>) { normalize<T>(context.attributes(), *in[0], y); });
   });
 }
 
 }  // namespace
 
 std::vector<OpDef> lrn_ops() {
-  return {{.name = "LRN", .input_types = {types::kFloat},
-           .attributes = {{"alpha", AttributeType::float_, 1e-4f}, {"beta", AttributeType::float_, 0.75f},
-                          {"bias", AttributeType::float_, 1.0f}, {"size", AttributeType::int_, Required{}}},
-           .infer = infer_lrn, .evaluate = evaluate_lrn}};
+  return {{.name = "LRN",
+           .input_types = {types::kFloat},
+           .attributes = {{"alpha", AttributeType::float_, 1e-4f},
+                          {"beta", AttributeType::float_, 0.75f},
+                          {"bias", AttributeType::float_, 1.0f},
+                          {"size", AttributeType::int_, Required{}}},
+           .infer = infer_lrn,
+           .evaluate = evaluate_lrn}};
 }
 
 }  // namespace plica

@@ -18,11 +18,13 @@ namespace {
 
 using MatrixTypes = TypeList<float, double, int32_t, int64_t, uint32_t, uint64_t>;
 
-constexpr TypeSet kMatrixTypes = types::kFloat | TypeSet{DataType::int32, DataType::int64, DataType::uint32, DataType::uint64};
+constexpr TypeSet kMatrixTypes =
+    types::kFloat | TypeSet{DataType::int32, DataType::int64, DataType::uint32, DataType::uint64};
 
 // What a type's products are summed in.
 template <class T>
-using ProductType = typename std::conditional_t<std::is_integral_v<T>, std::make_unsigned<T>, std::type_identity<T>>::type;
+using ProductType =
+    typename std::conditional_t<std::is_integral_v<T>, std::make_unsigned<T>, std::type_identity<T>>::type;
 
 void require_equal_depth(const Dim& a, const Dim& b) {
   require(!a.is_known() || !b.is_known() || a.value() == b.value(), ErrorCode::invalid_model,
@@ -70,7 +72,8 @@ void multiply_matrices(const Tensor& a, const Tensor& b, Tensor& y) {
       plan.for_each_run(begin, end, [&](int64_t at, const auto& offsets, int64_t run) {
         for (int64_t i = 0; i < run; ++i) {
           add_product<P>(m, n, k, {pa + (offsets[0] + i * plan.step(0)) * m * k, k, 1},
-                         MatrixView<P>{pb + (offsets[1] + i * plan.step(1)) * k * n, n, 1}, py + (at + i) * m * n, n);
+                         MatrixView<P>{pb + (offsets[1] + i * plan.step(1)) * k * n, n, 1},
+                         py + (at + i) * m * n, n);
         }
       });
     };
@@ -93,8 +96,10 @@ void evaluate_matmul(EvaluateContext& context) {
 void infer_gemm(InferContext& context) {
   const DataType type = common_type(context, 0, 3);
   const auto &a = context.input_shape(0), &b = context.input_shape(1);
-  require((!a || a->rank() == 2) && (!b || b->rank() == 2), ErrorCode::invalid_model, "A and B must be matrices");
-  const int transpose_a = context.attributes().i("transA") != 0, transpose_b = context.attributes().i("transB") != 0;
+  require((!a || a->rank() == 2) && (!b || b->rank() == 2), ErrorCode::invalid_model,
+          "A and B must be matrices");
+  const int transpose_a = context.attributes().i("transA") != 0,
+            transpose_b = context.attributes().i("transB") != 0;
   if (a && b) require_equal_depth((*a)[1 - transpose_a], (*b)[transpose_b]);
   Shape out = {a ? (*a)[transpose_a] : Dim(), b ? (*b)[1 - transpose_b] : Dim()};
   if (context.has_input(2) && context.input_shape(2)) {
@@ -115,7 +120,8 @@ void infer_gemm(InferContext& context) {
 
 // alpha * A' * B' + beta * C
 template <class T>
-void compute_gemm(const AttributeReader& attributes, const Tensor& a, const Tensor& b, const Tensor* c, Tensor& y) {
+void compute_gemm(const AttributeReader& attributes, const Tensor& a, const Tensor& b, const Tensor* c,
+                  Tensor& y) {
   using P = ProductType<T>;
   const bool transpose_a = attributes.i("transA") != 0, transpose_b = attributes.i("transB") != 0;
   const int64_t m = y.dim(0), n = y.dim(1), k = a.dim(transpose_a ? 0 : 1);
@@ -137,7 +143,8 @@ void compute_gemm(const AttributeReader& attributes, const Tensor& a, const Tens
   const auto combine = [=](T product, T addend) -> T {
     if constexpr (std::is_integral_v<T>) {
       if (unscaled) return static_cast<T>(static_cast<P>(product) + static_cast<P>(addend));
-      return to_integer<T>(static_cast<S>(alpha) * static_cast<S>(product) + static_cast<S>(beta) * static_cast<S>(addend));
+      return to_integer<T>(static_cast<S>(alpha) * static_cast<S>(product) +
+                           static_cast<S>(beta) * static_cast<S>(addend));
     } else {
       return static_cast<S>(alpha) * product + static_cast<S>(beta) * addend;
     }
@@ -174,13 +181,24 @@ void evaluate_gemm(EvaluateContext& context) {
 
 std::vector<OpDef> matrix_ops() {
   std::vector<OpDef> ops;
-  ops.push_back({.name = "MatMul", .min_inputs = 2, .max_inputs = 2, .input_types = {kMatrixTypes},
-                 .infer = infer_matmul, .evaluate = evaluate_matmul});
-  OpDef gemm{.name = "Gemm", .until = 6, .min_inputs = 3, .max_inputs = 3, .input_types = {kMatrixTypes},
-             .attributes = {{"alpha", AttributeType::float_, 1.0f}, {"beta", AttributeType::float_, 1.0f},
-                            {"transA", AttributeType::int_, int64_t{0}}, {"transB", AttributeType::int_, int64_t{0}},
+  ops.push_back({.name = "MatMul",
+                 .min_inputs = 2,
+                 .max_inputs = 2,
+                 .input_types = {kMatrixTypes},
+                 .infer = infer_matmul,
+                 .evaluate = evaluate_matmul});
+  OpDef gemm{.name = "Gemm",
+             .until = 6,
+             .min_inputs = 3,
+             .max_inputs = 3,
+             .input_types = {kMatrixTypes},
+             .attributes = {{"alpha", AttributeType::float_, 1.0f},
+                            {"beta", AttributeType::float_, 1.0f},
+                            {"transA", AttributeType::int_, int64_t{0}},
+                            {"transB", AttributeType::int_, int64_t{0}},
                             {"broadcast", AttributeType::int_, int64_t{0}}},
-             .infer = infer_gemm, .evaluate = evaluate_gemm};
+             .infer = infer_gemm,
+             .evaluate = evaluate_gemm};
   ops.push_back(gemm);
   gemm.since = 7;
   gemm.until = 10;

@@ -13,8 +13,10 @@ namespace {
 // The micro-kernel computes kRows x kColumns<T> of C in registers: four rows of two vectors.
 constexpr int64_t kRows = 4;
 constexpr int64_t kVectorBytes = 16;
-template <class T> constexpr int64_t kLanes = kVectorBytes / static_cast<int64_t>(sizeof(T));
-template <class T> constexpr int64_t kColumns = 2 * kLanes<T>;
+template <class T>
+constexpr int64_t kLanes = kVectorBytes / static_cast<int64_t>(sizeof(T));
+template <class T>
+constexpr int64_t kColumns = 2 * kLanes<T>;
 
 constexpr int64_t kBlockDepth = 256;    // of a packed block of B, which stays in the second-level cache
 constexpr int64_t kBlockColumns = 256;  // a multiple of every kColumns
@@ -86,45 +88,55 @@ void add_product(int64_t m, int64_t n, int64_t k, MatrixView<T> a, const LoadRow
   const int64_t panels = (m + kRows - 1) / kRows;
   const int64_t parts = std::clamp<int64_t>(current_threads() / blocks, 1, std::max<int64_t>(panels / 16, 1));
   const int64_t work = std::min(n, kBlockColumns) * k * m / parts;
-  parallel_for(blocks * parts, std::max<int64_t>(1, 65536 / std::max<int64_t>(work, 1)), [&](int64_t begin, int64_t end) {
-    std::vector<T> packed_b(static_cast<size_t>(std::min(k, kBlockDepth) * kBlockColumns));
-    for (int64_t task = begin; task < end; ++task) {
-      const int64_t n0 = task / parts * kBlockColumns;
-      const int64_t columns = std::min(kBlockColumns, n - n0);
-      const int64_t part = task % parts;
-      for (int64_t k0 = 0; k0 < k; k0 += kBlockDepth) {
-        const int64_t depth = std::min(kBlockDepth, k - k0);
-        pack_columns(b, k0, depth, n0, columns, packed_b.data());
-        for (int64_t panel = panels * part / parts; panel < panels * (part + 1) / parts; ++panel) {
-          const int64_t i = panel * kRows;
-          const T* rows = packed_a.data() + i * k + k0 * kRows;
-          for (int64_t j = 0; j < columns; j += kColumns<T>) {
-            multiply_tile(depth, rows, packed_b.data() + j * depth, c + i * ldc + n0 + j, ldc, std::min(kRows, m - i),
-                          std::min(kColumns<T>, columns - j));
-          }
-        }
-      }
-    }
-  });
+  parallel_for(blocks * parts, std::max<int64_t>(1, 65536 / std::max<int64_t>(work, 1)),
+               [&](int64_t begin, int64_t end) {
+                 std::vector<T> packed_b(static_cast<size_t>(std::min(k, kBlockDepth) * kBlockColumns));
+                 for (int64_t task = begin; task < end; ++task) {
+                   const int64_t n0 = task / parts * kBlockColumns;
+                   const int64_t columns = std::min(kBlockColumns, n - n0);
+                   const int64_t part = task % parts;
+                   for (int64_t k0 = 0; k0 < k; k0 += kBlockDepth) {
+                     const int64_t depth = std::min(kBlockDepth, k - k0);
+                     pack_columns(b, k0, depth, n0, columns, packed_b.data());
+                     for (int64_t panel = panels * part / parts; panel < panels * (part + 1) / parts;
+                          ++panel) {
+                       const int64_t i = panel * kRows;
+                       const T* rows = packed_a.data() + i * k + k0 * kRows;
+                       for (int64_t j = 0; j < columns; j += kColumns<T>) {
+                         multiply_tile(depth, rows, packed_b.data() + j * depth, c + i * ldc + n0 + j, ldc,
+                                       std::min(kRows, m - i), std::min(kColumns<T>, columns - j));
+                       }
+                     }
+                   }
+                 }
+               });
 }
 
 template <class T>
 void add_product(int64_t m, int64_t n, int64_t k, MatrixView<T> a, MatrixView<T> b, T* c, int64_t ldc) {
-  add_product<T>(m, n, k, a, [&b](int64_t p, int64_t begin, int64_t count, T* out) {
-    const T* from = b.data + p * b.row_stride + begin * b.column_stride;
-    if (b.column_stride == 1) {
-      std::copy_n(from, count, out);
-    } else {
-      for (int64_t j = 0; j < count; ++j) out[j] = from[j * b.column_stride];
-    }
-  }, c, ldc);
+  add_product<T>(
+      m, n, k, a,
+      [&b](int64_t p, int64_t begin, int64_t count, T* out) {
+        const T* from = b.data + p * b.row_stride + begin * b.column_stride;
+        if (b.column_stride == 1) {
+          std::copy_n(from, count, out);
+        } else {
+          for (int64_t j = 0; j < count; ++j) out[j] = from[j * b.column_stride];
+        }
+      },
+      c, ldc);
 }
 
-template void add_product(int64_t, int64_t, int64_t, MatrixView<float>, const LoadRow<float>&, float*, int64_t);
-template void add_product(int64_t, int64_t, int64_t, MatrixView<double>, const LoadRow<double>&, double*, int64_t);
+template void add_product(int64_t, int64_t, int64_t, MatrixView<float>, const LoadRow<float>&, float*,
+                          int64_t);
+template void add_product(int64_t, int64_t, int64_t, MatrixView<double>, const LoadRow<double>&, double*,
+                          int64_t);
 template void add_product(int64_t, int64_t, int64_t, MatrixView<float>, MatrixView<float>, float*, int64_t);
-template void add_product(int64_t, int64_t, int64_t, MatrixView<double>, MatrixView<double>, double*, int64_t);
-template void add_product(int64_t, int64_t, int64_t, MatrixView<uint32_t>, MatrixView<uint32_t>, uint32_t*, int64_t);
-template void add_product(int64_t, int64_t, int64_t, MatrixView<uint64_t>, MatrixView<uint64_t>, uint64_t*, int64_t);
+template void add_product(int64_t, int64_t, int64_t, MatrixView<double>, MatrixView<double>, double*,
+                          int64_t);
+template void add_product(int64_t, int64_t, int64_t, MatrixView<uint32_t>, MatrixView<uint32_t>, uint32_t*,
+                          int64_t);
+template void add_product(int64_t, int64_t, int64_t, MatrixView<uint64_t>, MatrixView<uint64_t>, uint64_t*,
+                          int64_t);
 
 }  // namespace plica

@@ -1,6 +1,6 @@
-// A blocked, packed matrix product for the portable kernels of Conv, ConvTranspose, Gemm and MatMul, after Goto and
-// van de Geijn, "Anatomy of High-Performance Matrix Multiplication" (2008). Element types: float, double, and uint32_t
-// and uint64_t (which serve the signed integers too: two's complement wraps alike).
+// A blocked, packed matrix product for the portable kernels of Conv, ConvTranspose, Gemm and MatMul, after
+// Goto and van de Geijn, "Anatomy of High-Performance Matrix Multiplication" (2008). Element types: float,
+// double, and uint32_t and uint64_t (which serve the signed integers too: two's complement wraps alike).
 // Parallel unless called from within a parallel region; safe from many threads.
 #pragma once
 

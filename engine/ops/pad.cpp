@@ -32,9 +32,12 @@ struct Pads {
 template <class Context>
 std::optional<Pads> pads_of(const Context& context, int rank) {
   std::optional<Dims> list;
-  if (context.def().until < 2) list = context.attributes().ints("paddings");
-  else if (context.def().until < 11) list = context.attributes().ints("pads");
-  else list = ints_of_input(context, 1);
+  if (context.def().until < 2)
+    list = context.attributes().ints("paddings");
+  else if (context.def().until < 11)
+    list = context.attributes().ints("pads");
+  else
+    list = ints_of_input(context, 1);
   if (!list) return std::nullopt;
   Dims axes;
   if (context.has_input(3)) {
@@ -45,8 +48,8 @@ std::optional<Pads> pads_of(const Context& context, int rank) {
   } else {
     for (int i = 0; i < rank; ++i) axes.push_back(i);
   }
-  require(list->size() == 2 * axes.size(), ErrorCode::invalid_model, "{} pads for {} axes, {} are needed", list->size(),
-          axes.size(), 2 * axes.size());
+  require(list->size() == 2 * axes.size(), ErrorCode::invalid_model, "{} pads for {} axes, {} are needed",
+          list->size(), axes.size(), 2 * axes.size());
   Pads pads{Dims(static_cast<size_t>(rank), 0), Dims(static_cast<size_t>(rank), 0)};
   for (size_t i = 0; i < axes.size(); ++i) {
     const size_t axis = static_cast<size_t>(normalize_axis(axes[i], rank));
@@ -64,7 +67,8 @@ struct Crop {
 Crop crop(int64_t size, int64_t begin, int64_t end) {
   const int64_t from = begin < 0 ? checked_sub(int64_t{0}, begin) : 0;
   const int64_t rest = checked_add(checked_sub(size, from), std::min<int64_t>(end, 0));
-  require(rest >= 0, ErrorCode::invalid_model, "pads {} and {} crop more than the {} elements of an axis", begin, end, size);
+  require(rest >= 0, ErrorCode::invalid_model, "pads {} and {} crop more than the {} elements of an axis",
+          begin, end, size);
   return {from, rest};
 }
 
@@ -87,7 +91,8 @@ void infer_pad(InferContext& context) {
             "constant_value has element type {}, the data {}", to_string(other), to_string(type));
     if (const auto& shape = context.input_shape(2)) {
       const auto dims = shape->known();
-      require(!dims || checked_elements(*dims) == 1, ErrorCode::invalid_model, "constant_value has shape {}", to_string(*shape));
+      require(!dims || checked_elements(*dims) == 1, ErrorCode::invalid_model, "constant_value has shape {}",
+              to_string(*shape));
     }
   }
   if (!in) return context.set_output(0, type, std::nullopt);
@@ -99,8 +104,10 @@ void infer_pad(InferContext& context) {
       continue;
     }
     const int64_t begin = pads->begin[static_cast<size_t>(i)], end = pads->end[static_cast<size_t>(i)];
-    if (out[i].is_known()) out[i] = padded_size(out[i].value(), begin, end, mode);
-    else if (begin != 0 || end != 0) out[i] = Dim();
+    if (out[i].is_known())
+      out[i] = padded_size(out[i].value(), begin, end, mode);
+    else if (begin != 0 || end != 0)
+      out[i] = Dim();
   }
   context.set_output(0, type, std::move(out));
 }
@@ -129,13 +136,15 @@ void pad_constant(const Tensor& in, const Pads& pads, const Tensor& value, Tenso
     from += c.begin * from_strides[i];
     to += std::max<int64_t>(pads.begin[i], 0) * to_strides[i];
   }
-  copy_strided(in.type(), dims, element_address(in, from), from_strides, element_address(out, to), to_strides);
+  copy_strided(in.type(), dims, element_address(in, from), from_strides, element_address(out, to),
+               to_strides);
 }
 
 // Where the output's positions along an axis come from.
 Dims sources(int64_t size, int64_t begin, int64_t end, PadMode mode) {
   const Crop c = crop(size, begin, end);
-  const int64_t before = std::max<int64_t>(begin, 0), period = mode == PadMode::wrap ? c.size : std::max<int64_t>(2 * (c.size - 1), 1);
+  const int64_t before = std::max<int64_t>(begin, 0),
+                period = mode == PadMode::wrap ? c.size : std::max<int64_t>(2 * (c.size - 1), 1);
   Dims map(static_cast<size_t>(padded_size(size, begin, end, mode)));
   for (size_t i = 0; i < map.size(); ++i) {
     int64_t at = static_cast<int64_t>(i) - before;
@@ -185,8 +194,10 @@ void evaluate_pad(EvaluateContext& context) {
   if (out.size() == 0) return;
   const Tensor value = pad_value(context);
   move_elements(in, out, [&](const Tensor& from, Tensor& to) {
-    if (mode != PadMode::constant) pad_from_input(from, pads, mode, to);
-    else pad_constant(from, pads, from.type() == value.type() ? value : unpack_elements(value), to);
+    if (mode != PadMode::constant)
+      pad_from_input(from, pads, mode, to);
+    else
+      pad_constant(from, pads, from.type() == value.type() ? value : unpack_elements(value), to);
   });
 }
 
@@ -196,18 +207,36 @@ std::vector<OpDef> pad_ops() {
   const AttributeDef mode{"mode", AttributeType::string, std::string_view("constant")};
   const AttributeDef value{"value", AttributeType::float_, 0.0f};
   std::vector<OpDef> ops;
-  ops.push_back({.name = "Pad", .until = 1, .input_types = {types::kFloat},
+  ops.push_back({.name = "Pad",
+                 .until = 1,
+                 .input_types = {types::kFloat},
                  .attributes = {mode, value, {"paddings", AttributeType::ints, Required{}}},
-                 .infer = infer_pad, .evaluate = evaluate_pad});
-  ops.push_back({.name = "Pad", .since = 2, .until = 10, .input_types = {types::kFloat},
+                 .infer = infer_pad,
+                 .evaluate = evaluate_pad});
+  ops.push_back({.name = "Pad",
+                 .since = 2,
+                 .until = 10,
+                 .input_types = {types::kFloat},
                  .attributes = {mode, value, {"pads", AttributeType::ints, Required{}}},
-                 .infer = infer_pad, .evaluate = evaluate_pad});
-  ops.push_back({.name = "Pad", .since = 11, .until = 17, .min_inputs = 2, .max_inputs = 3,
-                 .input_types = {types::kAll, types::kInt64, types::kAll}, .attributes = {mode},
-                 .infer = infer_pad, .evaluate = evaluate_pad});
-  ops.push_back({.name = "Pad", .since = 18, .min_inputs = 2, .max_inputs = 4,
-                 .input_types = {types::kAll, types::kInt64, types::kAll, types::kIndex}, .attributes = {mode},
-                 .infer = infer_pad, .evaluate = evaluate_pad});
+                 .infer = infer_pad,
+                 .evaluate = evaluate_pad});
+  ops.push_back({.name = "Pad",
+                 .since = 11,
+                 .until = 17,
+                 .min_inputs = 2,
+                 .max_inputs = 3,
+                 .input_types = {types::kAll, types::kInt64, types::kAll},
+                 .attributes = {mode},
+                 .infer = infer_pad,
+                 .evaluate = evaluate_pad});
+  ops.push_back({.name = "Pad",
+                 .since = 18,
+                 .min_inputs = 2,
+                 .max_inputs = 4,
+                 .input_types = {types::kAll, types::kInt64, types::kAll, types::kIndex},
+                 .attributes = {mode},
+                 .infer = infer_pad,
+                 .evaluate = evaluate_pad});
   return ops;
 }
 

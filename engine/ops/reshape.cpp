@@ -21,7 +21,9 @@ void set_view(InferContext& context, std::optional<Shape> shape) {
 }
 
 // The same buffer under the output's dims.
-void share_reshaped(EvaluateContext& context, Dims dims) { context.share(0, context.input(0).reshaped(std::move(dims))); }
+void share_reshaped(EvaluateContext& context, Dims dims) {
+  context.share(0, context.input(0).reshaped(std::move(dims)));
+}
 
 // ---- Reshape
 
@@ -32,9 +34,12 @@ struct Product {
   bool unknown = false;
 
   void times(const Dim& d) {
-    if (d.is_known()) factor = checked_mul(factor, d.value());
-    else if (d.is_symbol()) symbols.push_back(d.symbol());
-    else unknown = true;
+    if (d.is_known())
+      factor = checked_mul(factor, d.value());
+    else if (d.is_symbol())
+      symbols.push_back(d.symbol());
+    else
+      unknown = true;
   }
 };
 
@@ -55,7 +60,8 @@ Dim divide(Product whole, const Product& rest) {
   return {};
 }
 
-// https://onnx.ai/onnx/operators/onnx__Reshape.html: 0 copies the input's dim (unless allow_zero), -1 takes what is left.
+// https://onnx.ai/onnx/operators/onnx__Reshape.html: 0 copies the input's dim (unless allow_zero), -1 takes
+// what is left.
 Shape reshape(const std::optional<Shape>& in, const std::vector<Dim>& asked, bool allow_zero) {
   Shape out;
   int rest = -1;
@@ -66,8 +72,8 @@ Shape reshape(const std::optional<Shape>& in, const std::vector<Dim>& asked, boo
     if (!d.is_known() || d.value() > 0) {
       out.push_back(d);
     } else if (d.value() == 0 && !allow_zero) {
-      require(!in || at < in->rank(), ErrorCode::invalid_model, "dimension {} is to be copied from an input of rank {}", at,
-              in ? in->rank() : 0);
+      require(!in || at < in->rank(), ErrorCode::invalid_model,
+              "dimension {} is to be copied from an input of rank {}", at, in ? in->rank() : 0);
       out.push_back(in ? (*in)[at] : Dim());
     } else if (d.value() == 0) {
       has_zero = true;
@@ -88,11 +94,12 @@ Shape reshape(const std::optional<Shape>& in, const std::vector<Dim>& asked, boo
   }
   const bool complete = whole.symbols.empty() && !whole.unknown && kept.symbols.empty() && !kept.unknown;
   if (rest >= 0) {
-    require(!(complete && kept.factor == 0), ErrorCode::invalid_model, "-1 beside dimensions of 0 is ambiguous");
+    require(!(complete && kept.factor == 0), ErrorCode::invalid_model,
+            "-1 beside dimensions of 0 is ambiguous");
     out[rest] = divide(whole, kept);
   } else if (complete) {
-    require(whole.factor == kept.factor, ErrorCode::invalid_model, "{} of {} elements cannot become {}", to_string(*in),
-            whole.factor, to_string(out));
+    require(whole.factor == kept.factor, ErrorCode::invalid_model, "{} of {} elements cannot become {}",
+            to_string(*in), whole.factor, to_string(out));
   }
   return out;
 }
@@ -108,17 +115,21 @@ void infer_reshape(InferContext& context) {
     asked.emplace(shape.begin(), shape.end());
   } else {
     const auto& shape = context.input_shape(1);
-    require(!shape || shape->rank() == 1, ErrorCode::invalid_model, "the new shape has rank {}, it must be a vector",
-            shape ? shape->rank() : 0);
-    if (const auto* elements = context.input_elements(1)) asked = *elements;
-    else if (shape && (*shape)[0].is_known() && (*shape)[0].value() <= 1024) asked.emplace(static_cast<size_t>((*shape)[0].value()));
+    require(!shape || shape->rank() == 1, ErrorCode::invalid_model,
+            "the new shape has rank {}, it must be a vector", shape ? shape->rank() : 0);
+    if (const auto* elements = context.input_elements(1))
+      asked = *elements;
+    else if (shape && (*shape)[0].is_known() && (*shape)[0].value() <= 1024)
+      asked.emplace(static_cast<size_t>((*shape)[0].value()));
   }
   if (!asked) return context.set_output(0, context.input_type(0), std::nullopt);
-  set_view(context, reshape(context.input_shape(0), *asked, allows_zero(context.attributes(), context.def())));
+  set_view(context,
+           reshape(context.input_shape(0), *asked, allows_zero(context.attributes(), context.def())));
 }
 
 void evaluate_reshape(EvaluateContext& context) {
-  const Dims asked = context.def().until < 5 ? context.attributes().ints("shape") : *ints_of_input(context, 1);
+  const Dims asked =
+      context.def().until < 5 ? context.attributes().ints("shape") : *ints_of_input(context, 1);
   const Shape out = reshape(Shape(context.input(0).dims()), {asked.begin(), asked.end()},
                             allows_zero(context.attributes(), context.def()));
   share_reshaped(context, *out.known());
@@ -178,7 +189,8 @@ Shape squeeze(const Shape& in, const Axes& axes) {
       out.push_back(in[i]);
       continue;
     }
-    require(!in[i].is_known() || in[i].value() == 1, ErrorCode::invalid_model, "axis {} of {} has not the size 1", i, to_string(in));
+    require(!in[i].is_known() || in[i].value() == 1, ErrorCode::invalid_model,
+            "axis {} of {} has not the size 1", i, to_string(in));
   }
   return out;
 }
@@ -200,7 +212,8 @@ Shape unsqueeze(const Shape& in, const Dims& axes) {
   const int rank = in.rank() + static_cast<int>(std::min<size_t>(axes.size(), 1 << 20));
   const std::vector<int> added = normalize_axes(axes, rank);
   Shape out;
-  for (int i = 0, next = 0; i < rank; ++i) out.push_back(std::ranges::binary_search(added, i) ? Dim(1) : in[next++]);
+  for (int i = 0, next = 0; i < rank; ++i)
+    out.push_back(std::ranges::binary_search(added, i) ? Dim(1) : in[next++]);
   return out;
 }
 
@@ -219,26 +232,56 @@ void evaluate_unsqueeze(EvaluateContext& context) {
 
 std::vector<OpDef> reshape_ops() {
   std::vector<OpDef> ops;
-  ops.push_back({.name = "Reshape", .until = 4, .input_types = {types::kAll},
-                 .attributes = {{"consumed_inputs", AttributeType::ints, Optional{}}, {"shape", AttributeType::ints, Required{}}},
-                 .infer = infer_reshape, .evaluate = evaluate_reshape});
-  OpDef reshape{.name = "Reshape", .since = 5, .until = 13, .min_inputs = 2, .max_inputs = 2,
-                .input_types = {types::kAll, types::kInt64}, .infer = infer_reshape, .evaluate = evaluate_reshape};
+  ops.push_back({.name = "Reshape",
+                 .until = 4,
+                 .input_types = {types::kAll},
+                 .attributes = {{"consumed_inputs", AttributeType::ints, Optional{}},
+                                {"shape", AttributeType::ints, Required{}}},
+                 .infer = infer_reshape,
+                 .evaluate = evaluate_reshape});
+  OpDef reshape{.name = "Reshape",
+                .since = 5,
+                .until = 13,
+                .min_inputs = 2,
+                .max_inputs = 2,
+                .input_types = {types::kAll, types::kInt64},
+                .infer = infer_reshape,
+                .evaluate = evaluate_reshape};
   ops.push_back(reshape);
   reshape.since = 14;
   reshape.until = kLatestOpset;
   reshape.attributes = {{"allowzero", AttributeType::int_, int64_t{0}}};
   ops.push_back(reshape);
-  ops.push_back({.name = "Flatten", .input_types = {types::kAll}, .attributes = {{"axis", AttributeType::int_, int64_t{1}}},
-                 .infer = infer_flatten, .evaluate = evaluate_flatten});
-  ops.push_back({.name = "Squeeze", .until = 12, .input_types = {types::kAll},
-                 .attributes = {{"axes", AttributeType::ints, Optional{}}}, .infer = infer_squeeze, .evaluate = evaluate_squeeze});
-  ops.push_back({.name = "Squeeze", .since = 13, .max_inputs = 2, .input_types = {types::kAll, types::kInt64},
-                 .infer = infer_squeeze, .evaluate = evaluate_squeeze});
-  ops.push_back({.name = "Unsqueeze", .until = 12, .input_types = {types::kAll},
-                 .attributes = {{"axes", AttributeType::ints, Required{}}}, .infer = infer_unsqueeze, .evaluate = evaluate_unsqueeze});
-  ops.push_back({.name = "Unsqueeze", .since = 13, .min_inputs = 2, .max_inputs = 2,
-                 .input_types = {types::kAll, types::kInt64}, .infer = infer_unsqueeze, .evaluate = evaluate_unsqueeze});
+  ops.push_back({.name = "Flatten",
+                 .input_types = {types::kAll},
+                 .attributes = {{"axis", AttributeType::int_, int64_t{1}}},
+                 .infer = infer_flatten,
+                 .evaluate = evaluate_flatten});
+  ops.push_back({.name = "Squeeze",
+                 .until = 12,
+                 .input_types = {types::kAll},
+                 .attributes = {{"axes", AttributeType::ints, Optional{}}},
+                 .infer = infer_squeeze,
+                 .evaluate = evaluate_squeeze});
+  ops.push_back({.name = "Squeeze",
+                 .since = 13,
+                 .max_inputs = 2,
+                 .input_types = {types::kAll, types::kInt64},
+                 .infer = infer_squeeze,
+                 .evaluate = evaluate_squeeze});
+  ops.push_back({.name = "Unsqueeze",
+                 .until = 12,
+                 .input_types = {types::kAll},
+                 .attributes = {{"axes", AttributeType::ints, Required{}}},
+                 .infer = infer_unsqueeze,
+                 .evaluate = evaluate_unsqueeze});
+  ops.push_back({.name = "Unsqueeze",
+                 .since = 13,
+                 .min_inputs = 2,
+                 .max_inputs = 2,
+                 .input_types = {types::kAll, types::kInt64},
+                 .infer = infer_unsqueeze,
+                 .evaluate = evaluate_unsqueeze});
   return ops;
 }
 

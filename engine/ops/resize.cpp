@@ -1,5 +1,5 @@
-// Resize and Upsample: https://onnx.ai/onnx/operators/onnx__Resize.html. Here is what the node says; how to interpolate is
-// in interpolation.h.
+// Resize and Upsample: https://onnx.ai/onnx/operators/onnx__Resize.html. Here is what the node says; how to
+// interpolate is in interpolation.h.
 #include <algorithm>
 #include <cmath>
 #include <limits>
@@ -46,10 +46,14 @@ InterpolationRule rule_of(const AttributeReader& attributes, const OpDef& def) {
   using Mode = InterpolationRule::Mode;
   InterpolationRule rule;
   const std::string mode = attributes.s("mode");
-  if (mode == "nearest") rule.mode = Mode::nearest;
-  else if (mode == "linear" || (is_upsample(def) && mode == "bilinear")) rule.mode = Mode::linear;
-  else if (mode == "cubic" && is_modern(def)) rule.mode = Mode::cubic;
-  else fail(ErrorCode::invalid_model, "mode {} is not known", quoted(mode));
+  if (mode == "nearest")
+    rule.mode = Mode::nearest;
+  else if (mode == "linear" || (is_upsample(def) && mode == "bilinear"))
+    rule.mode = Mode::linear;
+  else if (mode == "cubic" && is_modern(def))
+    rule.mode = Mode::cubic;
+  else
+    fail(ErrorCode::invalid_model, "mode {} is not known", quoted(mode));
   if (!is_modern(def)) {
     rule.coordinates = Coordinates::asymmetric;
     rule.nearest = Nearest::simple;
@@ -65,7 +69,8 @@ InterpolationRule rule_of(const AttributeReader& attributes, const OpDef& def) {
 
 // ---- scales and sizes
 
-// Of the axes that are resized, in their order. Exactly one of them is present, though its values may not be known yet.
+// Of the axes that are resized, in their order. Exactly one of them is present, though its values may not be
+// known yet.
 struct Target {
   bool has_scales = false, has_sizes = false;
   std::optional<std::vector<float>> scales;
@@ -81,7 +86,9 @@ bool is_given(const InferContext& context, int i) {
   const auto& shape = context.input_shape(i);
   return !(shape && shape->rank() == 1 && (*shape)[0].is_known() && (*shape)[0].value() == 0);
 }
-bool is_given(const EvaluateContext& context, int i) { return context.has_input(i) && context.input(i).size() != 0; }
+bool is_given(const EvaluateContext& context, int i) {
+  return context.has_input(i) && context.input(i).size() != 0;
+}
 
 std::optional<std::vector<Dim>> elements_of(const InferContext& context, int i) {
   const auto* elements = context.input_elements(i);
@@ -99,8 +106,10 @@ Target target_of(const Context& context) {
   Target t;
   if (is_upsample(def) && def.until < 9) {
     t.has_scales = true;
-    if (def.since >= 7) t.scales = attributes.floats("scales");
-    else t.scales = {1, 1, attributes.f("height_scale"), attributes.f("width_scale")};
+    if (def.since >= 7)
+      t.scales = attributes.floats("scales");
+    else
+      t.scales = {1, 1, attributes.f("height_scale"), attributes.f("width_scale")};
   } else {
     const int input = is_modern(def) ? 2 : 1;
     t.has_scales = is_given(context, input);
@@ -108,7 +117,8 @@ Target target_of(const Context& context) {
     require(t.has_scales || t.has_sizes, ErrorCode::invalid_model, "neither scales nor sizes are given");
     require(!t.has_scales || !t.has_sizes, ErrorCode::invalid_model, "both scales and sizes are given");
     if (const Tensor* values = t.has_scales ? tensor_of(context, input) : nullptr) {
-      require(values->rank() == 1, ErrorCode::invalid_model, "scales has rank {}, it must be a vector", values->rank());
+      require(values->rank() == 1, ErrorCode::invalid_model, "scales has rank {}, it must be a vector",
+              values->rank());
       const auto v = values->template values<float>();
       t.scales.emplace(v.begin(), v.end());
     }
@@ -117,7 +127,8 @@ Target target_of(const Context& context) {
   if (t.scales) {
     for (float s : *t.scales) {
       require(std::isfinite(s) && s > 0, ErrorCode::invalid_model, "a scale is {}, it must be positive", s);
-      require(s >= 1 || !is_upsample(def), ErrorCode::invalid_model, "a scale is {}, at least 1 is needed", s);
+      require(s >= 1 || !is_upsample(def), ErrorCode::invalid_model, "a scale is {}, at least 1 is needed",
+              s);
     }
   }
   if (t.sizes) {
@@ -159,7 +170,8 @@ std::optional<double> common_scale(const AttributeReader& attributes, const OpDe
   const std::string policy = attributes.s("keep_aspect_ratio_policy");
   if (policy == "stretch") return std::nullopt;
   const bool smaller = policy == "not_larger";
-  require(smaller || policy == "not_smaller", ErrorCode::invalid_model, "keep_aspect_ratio_policy {} is not known", quoted(policy));
+  require(smaller || policy == "not_smaller", ErrorCode::invalid_model,
+          "keep_aspect_ratio_policy {} is not known", quoted(policy));
   double scale = smaller ? std::numeric_limits<double>::infinity() : 0;
   for (size_t i = 0; i < axes.size(); ++i) {
     const int64_t size = input[static_cast<size_t>(axes[i])];
@@ -175,7 +187,8 @@ int64_t round_size(double size) {
   return static_cast<int64_t>(std::floor(size + 0.5));
 }
 
-std::vector<AxisGeometry> geometry_of(const AttributeReader& attributes, const OpDef& def, const Dims& input, const Target& target) {
+std::vector<AxisGeometry> geometry_of(const AttributeReader& attributes, const OpDef& def, const Dims& input,
+                                      const Target& target) {
   std::vector<AxisGeometry> geometry;
   for (int64_t size : input) geometry.push_back({size, size, 1, static_cast<double>(size)});
   const std::vector<int> axes = resized_axes(attributes, def, static_cast<int>(input.size()));
@@ -201,7 +214,8 @@ std::vector<AxisGeometry> geometry_of(const AttributeReader& attributes, const O
     }
   }
   for (const AxisGeometry& axis : geometry) {
-    require(axis.input > 0 || axis.output == 0, ErrorCode::invalid_model, "an empty axis cannot be resized to {} elements", axis.output);
+    require(axis.input > 0 || axis.output == 0, ErrorCode::invalid_model,
+            "an empty axis cannot be resized to {} elements", axis.output);
   }
   return geometry;
 }
@@ -212,15 +226,17 @@ void infer_resize(InferContext& context) {
   const OpDef& def = context.def();
   const AttributeReader& attributes = context.attributes();
   const InterpolationRule rule = rule_of(attributes, def);
-  require(rule.coordinates != Coordinates::tf_crop_and_resize || is_given(context, 1), ErrorCode::invalid_model,
-          "tf_crop_and_resize needs a roi");
+  require(rule.coordinates != Coordinates::tf_crop_and_resize || is_given(context, 1),
+          ErrorCode::invalid_model, "tf_crop_and_resize needs a roi");
   const DataType type = context.input_type(0);
-  require(rule.mode == InterpolationRule::Mode::nearest || type == DataType::undefined || types::kNumeric.contains(type),
+  require(rule.mode == InterpolationRule::Mode::nearest || type == DataType::undefined ||
+              types::kNumeric.contains(type),
           ErrorCode::unsupported, "element type {} cannot be interpolated", to_string(type));
   const auto& in = context.input_shape(0);
   const Target target = target_of(context);
   if (!in) return context.set_output(0, type, std::nullopt);
-  require(!is_upsample(def) || def.since >= 7 || in->rank() == 4, ErrorCode::invalid_model, "the input has rank {}, it must be 4", in->rank());
+  require(!is_upsample(def) || def.since >= 7 || in->rank() == 4, ErrorCode::invalid_model,
+          "the input has rank {}, it must be 4", in->rank());
   const auto dims = in->known();
   Shape out = *in;
   if (dims && (target.scales || (target.sizes && Shape(*target.sizes).is_known()))) {
@@ -236,8 +252,10 @@ void infer_resize(InferContext& context) {
     Dim& dim = out[axes[i]];
     if (target.scales) {
       const float scale = (*target.scales)[i];
-      if (dim.is_known()) dim = scaled_size(dim.value(), scale);
-      else if (scale != 1) dim = Dim();
+      if (dim.is_known())
+        dim = scaled_size(dim.value(), scale);
+      else if (scale != 1)
+        dim = Dim();
     } else {
       dim = target.sizes && stretched ? (*target.sizes)[i] : Dim();
     }
@@ -249,19 +267,22 @@ void infer_resize(InferContext& context) {
 
 void read_roi(const EvaluateContext& context, std::vector<AxisGeometry>& geometry) {
   const Tensor roi = cast_tensor(context.input(1), DataType::float64);
-  const std::vector<int> axes = resized_axes(context.attributes(), context.def(), static_cast<int>(geometry.size()));
+  const std::vector<int> axes =
+      resized_axes(context.attributes(), context.def(), static_cast<int>(geometry.size()));
   require(roi.rank() == 1 && roi.size() == static_cast<int64_t>(2 * axes.size()), ErrorCode::invalid_model,
           "roi is {}, {} values are needed", to_string(roi), 2 * axes.size());
   const auto values = roi.values<double>();
   for (size_t i = 0; i < axes.size(); ++i) {
-    require(std::isfinite(values[i]) && std::isfinite(values[axes.size() + i]), ErrorCode::invalid_argument, "roi is not finite");
+    require(std::isfinite(values[i]) && std::isfinite(values[axes.size() + i]), ErrorCode::invalid_argument,
+            "roi is not finite");
     geometry[static_cast<size_t>(axes[i])].start = values[i];
     geometry[static_cast<size_t>(axes[i])].end = values[axes.size() + i];
   }
 }
 
 // Integers are interpolated in double and rounded to nearest.
-void interpolate_integers(const Tensor& in, const std::vector<AxisTable>& axes, double extrapolation, Tensor& out) {
+void interpolate_integers(const Tensor& in, const std::vector<AxisTable>& axes, double extrapolation,
+                          Tensor& out) {
   Tensor result(DataType::float64, out.dims());
   interpolate(cast_tensor(in, DataType::float64), axes, extrapolation, result);
   for (double& v : result.mutable_values<double>()) v = std::nearbyint(v);
@@ -271,7 +292,8 @@ void interpolate_integers(const Tensor& in, const std::vector<AxisTable>& axes, 
 void evaluate_resize(EvaluateContext& context) {
   const Tensor& in = context.input(0);
   const InterpolationRule rule = rule_of(context.attributes(), context.def());
-  std::vector<AxisGeometry> geometry = geometry_of(context.attributes(), context.def(), in.dims(), target_of(context));
+  std::vector<AxisGeometry> geometry =
+      geometry_of(context.attributes(), context.def(), in.dims(), target_of(context));
   Dims dims;
   for (const AxisGeometry& axis : geometry) dims.push_back(axis.output);
   Tensor& out = context.allocate(0, in.type(), std::move(dims));
@@ -287,11 +309,14 @@ void evaluate_resize(EvaluateContext& context) {
   const float extrapolation = is_modern(context.def()) ? context.attributes().f("extrapolation_value") : 0;
   if (rule.mode == InterpolationRule::Mode::nearest) {
     const bool numeric = types::kNumeric.contains(in.type()) || in.type() == DataType::boolean;
-    gather_nearest(in, axes, numeric ? cast_tensor(Tensor::scalar(extrapolation), in.type()) : Tensor::zeros(in.type(), {}), out);
+    gather_nearest(
+        in, axes,
+        numeric ? cast_tensor(Tensor::scalar(extrapolation), in.type()) : Tensor::zeros(in.type(), {}), out);
   } else if (is_integer(in.type())) {
     interpolate_integers(in, axes, extrapolation, out);
   } else {
-    compute_widened({&in}, out, [&](const auto& wide, Tensor& y) { interpolate(*wide[0], axes, extrapolation, y); });
+    compute_widened({&in}, out,
+                    [&](const auto& wide, Tensor& y) { interpolate(*wide[0], axes, extrapolation, y); });
   }
 }
 
@@ -301,27 +326,52 @@ std::vector<OpDef> make_table() {
   const TypeSet floats = {DataType::float32};
   const AttributeDef mode{"mode", AttributeType::string, std::string_view("nearest")};
   std::vector<OpDef> ops;
-  ops.push_back({.name = "Upsample", .until = 6, .input_types = {movable},
-                 .attributes = {mode, {"height_scale", AttributeType::float_, Required{}}, {"width_scale", AttributeType::float_, Required{}}},
-                 .infer = infer_resize, .evaluate = evaluate_resize});
-  ops.push_back({.name = "Upsample", .since = 7, .until = 8, .input_types = {movable},
-                 .attributes = {mode, {"scales", AttributeType::floats, Required{}}}, .infer = infer_resize, .evaluate = evaluate_resize});
-  ops.push_back({.name = "Upsample", .since = 9, .until = 9, .min_inputs = 2, .max_inputs = 2, .input_types = {movable, floats},
-                 .attributes = {mode}, .infer = infer_resize, .evaluate = evaluate_resize});
-  OpDef resize{.name = "Resize", .since = 10, .until = 10, .min_inputs = 2, .max_inputs = 2, .input_types = {movable, floats},
-               .attributes = {mode}, .infer = infer_resize, .evaluate = evaluate_resize};
+  ops.push_back({.name = "Upsample",
+                 .until = 6,
+                 .input_types = {movable},
+                 .attributes = {mode,
+                                {"height_scale", AttributeType::float_, Required{}},
+                                {"width_scale", AttributeType::float_, Required{}}},
+                 .infer = infer_resize,
+                 .evaluate = evaluate_resize});
+  ops.push_back({.name = "Upsample",
+                 .since = 7,
+                 .until = 8,
+                 .input_types = {movable},
+                 .attributes = {mode, {"scales", AttributeType::floats, Required{}}},
+                 .infer = infer_resize,
+                 .evaluate = evaluate_resize});
+  ops.push_back({.name = "Upsample",
+                 .since = 9,
+                 .until = 9,
+                 .min_inputs = 2,
+                 .max_inputs = 2,
+                 .input_types = {movable, floats},
+                 .attributes = {mode},
+                 .infer = infer_resize,
+                 .evaluate = evaluate_resize});
+  OpDef resize{.name = "Resize",
+               .since = 10,
+               .until = 10,
+               .min_inputs = 2,
+               .max_inputs = 2,
+               .input_types = {movable, floats},
+               .attributes = {mode},
+               .infer = infer_resize,
+               .evaluate = evaluate_resize};
   ops.push_back(resize);
   resize.since = 11;
   resize.until = 12;
   resize.min_inputs = 1;  // (roi and scales may be left out since opset 13 only, but exporters did before)
   resize.max_inputs = 4;
   resize.input_types = {movable, types::kFloat, floats, types::kInt64};
-  resize.attributes = {mode,
-                       {"coordinate_transformation_mode", AttributeType::string, std::string_view("half_pixel")},
-                       {"cubic_coeff_a", AttributeType::float_, -0.75f},
-                       {"exclude_outside", AttributeType::int_, int64_t{0}},
-                       {"extrapolation_value", AttributeType::float_, 0.0f},
-                       {"nearest_mode", AttributeType::string, std::string_view("round_prefer_floor")}};
+  resize.attributes = {
+      mode,
+      {"coordinate_transformation_mode", AttributeType::string, std::string_view("half_pixel")},
+      {"cubic_coeff_a", AttributeType::float_, -0.75f},
+      {"exclude_outside", AttributeType::int_, int64_t{0}},
+      {"extrapolation_value", AttributeType::float_, 0.0f},
+      {"nearest_mode", AttributeType::string, std::string_view("round_prefer_floor")}};
   ops.push_back(resize);
   resize.since = 13;
   resize.until = 17;
@@ -330,7 +380,8 @@ std::vector<OpDef> make_table() {
   resize.until = kLatestOpset;
   resize.attributes.push_back({"antialias", AttributeType::int_, int64_t{0}});
   resize.attributes.push_back({"axes", AttributeType::ints, Optional{}});
-  resize.attributes.push_back({"keep_aspect_ratio_policy", AttributeType::string, std::string_view("stretch")});
+  resize.attributes.push_back(
+      {"keep_aspect_ratio_policy", AttributeType::string, std::string_view("stretch")});
   ops.push_back(resize);
   return ops;
 }

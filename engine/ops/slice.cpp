@@ -33,8 +33,8 @@ SliceArguments slice_arguments(const Context& context) {
     a.has_steps = context.has_input(4);
   }
   const auto same = [&](const std::optional<Dims>& other, std::string_view name) {
-    require(!a.starts || !other || other->size() == a.starts->size(), ErrorCode::invalid_model, "{} starts, but {} {}",
-            a.starts ? a.starts->size() : 0, other ? other->size() : 0, name);
+    require(!a.starts || !other || other->size() == a.starts->size(), ErrorCode::invalid_model,
+            "{} starts, but {} {}", a.starts ? a.starts->size() : 0, other ? other->size() : 0, name);
   };
   same(a.ends, "ends");
   same(a.axes, "axes");
@@ -49,7 +49,8 @@ SliceArguments slice_arguments(const Context& context) {
 std::vector<int> slice_axes(const SliceArguments& a, size_t entries, int rank) {
   std::vector<int> axes(entries);
   if (!a.has_axes) {
-    require(entries <= static_cast<size_t>(rank), ErrorCode::invalid_model, "{} starts for an input of rank {}", entries, rank);
+    require(entries <= static_cast<size_t>(rank), ErrorCode::invalid_model,
+            "{} starts for an input of rank {}", entries, rank);
     std::iota(axes.begin(), axes.end(), 0);
     return axes;
   }
@@ -63,8 +64,8 @@ struct Span {
   int64_t start, step, count;
 };
 
-// Negative positions count from the end, and what is beyond is clamped: forwards to [0, size], backwards the start to
-// [0, size - 1] and the end to [-1, size - 1].
+// Negative positions count from the end, and what is beyond is clamped: forwards to [0, size], backwards the
+// start to [0, size - 1] and the end to [-1, size - 1].
 Span span_of(int64_t start, int64_t end, int64_t step, int64_t size) {
   if (size == 0) return {0, 1, 0};
   const int64_t last = step > 0 ? size : size - 1;
@@ -79,19 +80,26 @@ Span span_of(int64_t start, int64_t end, int64_t step, int64_t size) {
 }
 
 // How a whole axis is kept: [0:end) with end beyond any size.
-bool keeps_all(int64_t start, int64_t end, int64_t step) { return start == 0 && step == 1 && end >= INT32_MAX; }
+bool keeps_all(int64_t start, int64_t end, int64_t step) {
+  return start == 0 && step == 1 && end >= INT32_MAX;
+}
 
 void infer_slice(InferContext& context) {
   const SliceArguments a = slice_arguments(context);
   const auto& in = context.input_shape(0);
   if (!in) return context.set_output(0, context.input_type(0), std::nullopt);
   require(in->rank() >= 1, ErrorCode::invalid_model, "a scalar cannot be sliced");
-  if (a.has_axes && !a.axes) return context.set_output(0, context.input_type(0), Shape(std::vector<Dim>(in->dims().size())));
+  if (a.has_axes && !a.axes)
+    return context.set_output(0, context.input_type(0), Shape(std::vector<Dim>(in->dims().size())));
   size_t entries = 0;
-  if (a.starts) entries = a.starts->size();
-  else if (a.ends) entries = a.ends->size();
-  else if (a.axes) entries = a.axes->size();
-  else return context.set_output(0, context.input_type(0), Shape(std::vector<Dim>(in->dims().size())));
+  if (a.starts)
+    entries = a.starts->size();
+  else if (a.ends)
+    entries = a.ends->size();
+  else if (a.axes)
+    entries = a.axes->size();
+  else
+    return context.set_output(0, context.input_type(0), Shape(std::vector<Dim>(in->dims().size())));
   const std::vector<int> axes = slice_axes(a, entries, in->rank());
   const bool known = a.starts && a.ends && (a.steps || !a.has_steps);
   Shape out = *in;
@@ -108,9 +116,11 @@ void infer_slice(InferContext& context) {
     }
     const Span span = span_of(start, end, step, size.value());
     out[axes[i]] = span.count;
-    if (const auto* all = context.input_elements(0); all && in->rank() == 1) {
+    if (const auto* all = context.input_elements(0);
+        all && in->rank() == 1 && static_cast<int64_t>(all->size()) == size.value()) {
       elements.emplace();
-      for (int64_t j = 0; j < span.count; ++j) elements->push_back((*all)[static_cast<size_t>(span.start + j * span.step)]);
+      for (int64_t j = 0; j < span.count; ++j)
+        elements->push_back((*all)[static_cast<size_t>(span.start + j * span.step)]);
     }
   }
   if (elements) context.set_output_elements(0, std::move(*elements));
@@ -133,7 +143,8 @@ void evaluate_slice(EvaluateContext& context) {
   Tensor& out = context.allocate(0, in.type(), dims);
   if (out.size() == 0) return;
   move_elements(in, out, [&](const Tensor& from, Tensor& to) {
-    copy_strided(from.type(), dims, element_address(from, offset), strides, to.mutable_raw(), row_major_strides(dims));
+    copy_strided(from.type(), dims, element_address(from, offset), strides, to.mutable_raw(),
+                 row_major_strides(dims));
   });
 }
 
@@ -141,7 +152,8 @@ void evaluate_slice(EvaluateContext& context) {
 
 struct SequenceAxes {
   int batch, time;
-  explicit SequenceAxes(const AttributeReader& attributes) : batch(axis(attributes, "batch_axis")), time(axis(attributes, "time_axis")) {
+  explicit SequenceAxes(const AttributeReader& attributes)
+      : batch(axis(attributes, "batch_axis")), time(axis(attributes, "time_axis")) {
     require(batch != time, ErrorCode::invalid_model, "batch_axis and time_axis are both {}", batch);
   }
   static int axis(const AttributeReader& attributes, std::string_view name) {
@@ -154,11 +166,12 @@ struct SequenceAxes {
 void infer_reverse_sequence(InferContext& context) {
   const SequenceAxes axes(context.attributes());
   const auto &in = context.input_shape(0), &lengths = context.input_shape(1);
-  require(!in || in->rank() >= 2, ErrorCode::invalid_model, "the input has rank {}, at least 2 is needed", in ? in->rank() : 0);
+  require(!in || in->rank() >= 2, ErrorCode::invalid_model, "the input has rank {}, at least 2 is needed",
+          in ? in->rank() : 0);
   require(!lengths || lengths->rank() == 1, ErrorCode::invalid_model, "sequence_lens is no vector");
   if (in && lengths && (*in)[axes.batch].is_known() && (*lengths)[0].is_known()) {
-    require((*in)[axes.batch].value() == (*lengths)[0].value(), ErrorCode::invalid_model, "{} sequence_lens for a batch of {}",
-            (*lengths)[0].value(), (*in)[axes.batch].value());
+    require((*in)[axes.batch].value() == (*lengths)[0].value(), ErrorCode::invalid_model,
+            "{} sequence_lens for a batch of {}", (*lengths)[0].value(), (*in)[axes.batch].value());
   }
   context.same_as_input();
 }
@@ -169,20 +182,22 @@ void evaluate_reverse_sequence(EvaluateContext& context) {
   Tensor& out = context.output();
   if (in.size() == 0) return;
   const Dims strides = row_major_strides(in.dims());
-  const int64_t batch_stride = strides[static_cast<size_t>(axes.batch)], time_stride = strides[static_cast<size_t>(axes.time)];
+  const int64_t batch_stride = strides[static_cast<size_t>(axes.batch)],
+                time_stride = strides[static_cast<size_t>(axes.time)];
   const int64_t steps = in.dim(axes.time), row = strides[1];
   const auto lengths = context.input(1).values<int64_t>();
   for (int64_t b = 0; b < in.dim(axes.batch); ++b) {
     const int64_t length = lengths[static_cast<size_t>(b)];
-    require(length >= 0 && length <= steps, ErrorCode::invalid_argument, "sequence length {} is out of range for {} steps", length, steps);
+    require(length >= 0 && length <= steps, ErrorCode::invalid_argument,
+            "sequence length {} is out of range for {} steps", length, steps);
     const int64_t base = b * batch_stride;
     if (length > 0) {
-      copy_strided(in.type(), {length, row}, element_address(in, base + (length - 1) * time_stride), {-time_stride, 1},
-                   element_address(out, base), {time_stride, 1});
+      copy_strided(in.type(), {length, row}, element_address(in, base + (length - 1) * time_stride),
+                   {-time_stride, 1}, element_address(out, base), {time_stride, 1});
     }
     if (length < steps) {
-      copy_strided(in.type(), {steps - length, row}, element_address(in, base + length * time_stride), {time_stride, 1},
-                   element_address(out, base + length * time_stride), {time_stride, 1});
+      copy_strided(in.type(), {steps - length, row}, element_address(in, base + length * time_stride),
+                   {time_stride, 1}, element_address(out, base + length * time_stride), {time_stride, 1});
     }
   }
 }
@@ -191,15 +206,30 @@ void evaluate_reverse_sequence(EvaluateContext& context) {
 
 std::vector<OpDef> slice_ops() {
   std::vector<OpDef> ops;
-  ops.push_back({.name = "Slice", .until = 9, .input_types = {types::kAll},
-                 .attributes = {{"axes", AttributeType::ints, Optional{}}, {"ends", AttributeType::ints, Required{}},
+  ops.push_back({.name = "Slice",
+                 .until = 9,
+                 .input_types = {types::kAll},
+                 .attributes = {{"axes", AttributeType::ints, Optional{}},
+                                {"ends", AttributeType::ints, Required{}},
                                 {"starts", AttributeType::ints, Required{}}},
-                 .infer = infer_slice, .evaluate = evaluate_slice});
-  ops.push_back({.name = "Slice", .since = 10, .min_inputs = 3, .max_inputs = 5, .input_types = {types::kAll, types::kIndex},
-                 .infer = infer_slice, .evaluate = evaluate_slice});
-  ops.push_back({.name = "ReverseSequence", .since = 10, .min_inputs = 2, .max_inputs = 2, .input_types = {types::kAll, types::kInt64},
-                 .attributes = {{"batch_axis", AttributeType::int_, int64_t{1}}, {"time_axis", AttributeType::int_, int64_t{0}}},
-                 .infer = infer_reverse_sequence, .evaluate = evaluate_reverse_sequence});
+                 .infer = infer_slice,
+                 .evaluate = evaluate_slice});
+  ops.push_back({.name = "Slice",
+                 .since = 10,
+                 .min_inputs = 3,
+                 .max_inputs = 5,
+                 .input_types = {types::kAll, types::kIndex},
+                 .infer = infer_slice,
+                 .evaluate = evaluate_slice});
+  ops.push_back({.name = "ReverseSequence",
+                 .since = 10,
+                 .min_inputs = 2,
+                 .max_inputs = 2,
+                 .input_types = {types::kAll, types::kInt64},
+                 .attributes = {{"batch_axis", AttributeType::int_, int64_t{1}},
+                                {"time_axis", AttributeType::int_, int64_t{0}}},
+                 .infer = infer_reverse_sequence,
+                 .evaluate = evaluate_reverse_sequence});
   return ops;
 }
 

@@ -22,7 +22,8 @@ std::vector<Loop> join_loops(const Dims& dims, const Dims& from_strides, const D
   for (size_t d = 0; d < dims.size(); ++d) {
     const Loop inner{dims[d], from_strides[d], to_strides[d]};
     if (inner.count == 1) continue;
-    if (!loops.empty() && loops.back().from == inner.from * inner.count && loops.back().to == inner.to * inner.count) {
+    if (!loops.empty() && loops.back().from == inner.from * inner.count &&
+        loops.back().to == inner.to * inner.count) {
       loops.back() = {loops.back().count * inner.count, inner.from, inner.to};
     } else {
       loops.push_back(inner);
@@ -95,23 +96,25 @@ void copy_loops(std::vector<Loop> loops, const T* from, T* to) {
   if (loops.empty()) loops.push_back({1, 1, 1});
   const Loop last = loops.back();
   loops.pop_back();
-  const auto contiguous = std::ranges::find_if(loops, [](const Loop& l) { return l.from == 1 && l.count >= 4; });
+  const auto contiguous =
+      std::ranges::find_if(loops, [](const Loop& l) { return l.from == 1 && l.count >= 4; });
   if (last.from != 1 && last.from != 0 && last.to == 1 && last.count >= 4 && contiguous != loops.end()) {
     // The loop that is contiguous in the source, in bands so that there is something to share among threads.
     constexpr int64_t kBand = 4 * kTile;
     const Loop rows = *contiguous;
     loops.erase(contiguous);
     const int64_t bands = (rows.count + kBand - 1) / kBand;
-    parallel_for(iterations(loops) * bands, std::max<int64_t>(1, kGrain / (std::min(kBand, rows.count) * last.count)),
+    parallel_for(iterations(loops) * bands,
+                 std::max<int64_t>(1, kGrain / (std::min(kBand, rows.count) * last.count)),
                  [&](int64_t begin, int64_t end) {
-      for (int64_t task = begin; task < end; ++task) {
-        const int64_t first = task % bands * kBand;
-        const Loop band{std::min(kBand, rows.count - first), rows.from, rows.to};
-        for_each_iteration(loops, task / bands, task / bands + 1, [&](int64_t f, int64_t t) {
-          copy_transposed(from + f + first * rows.from, to + t + first * rows.to, band, last);
-        });
-      }
-    });
+                   for (int64_t task = begin; task < end; ++task) {
+                     const int64_t first = task % bands * kBand;
+                     const Loop band{std::min(kBand, rows.count - first), rows.from, rows.to};
+                     for_each_iteration(loops, task / bands, task / bands + 1, [&](int64_t f, int64_t t) {
+                       copy_transposed(from + f + first * rows.from, to + t + first * rows.to, band, last);
+                     });
+                   }
+                 });
     return;
   }
   if (loops.empty()) {
@@ -121,8 +124,9 @@ void copy_loops(std::vector<Loop> loops, const T* from, T* to) {
     return;
   }
   parallel_for(iterations(loops), std::max<int64_t>(1, kGrain / last.count), [&](int64_t begin, int64_t end) {
-    for_each_iteration(loops, begin, end,
-                       [&](int64_t f, int64_t t) { copy_run(from + f, last.from, to + t, last.to, last.count); });
+    for_each_iteration(loops, begin, end, [&](int64_t f, int64_t t) {
+      copy_run(from + f, last.from, to + t, last.to, last.count);
+    });
   });
 }
 
@@ -134,7 +138,8 @@ Void* address(Void* base, int64_t offset) {
 
 template <class Void>
 Void* address_of_element(DataType type, Void* base, int64_t offset) {
-  return dispatch_by_size(type, [&]<class T>(std::type_identity<T>) { return address<Void, T>(base, offset); });
+  return dispatch_by_size(type,
+                          [&]<class T>(std::type_identity<T>) { return address<Void, T>(base, offset); });
 }
 
 }  // namespace

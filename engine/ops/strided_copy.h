@@ -1,5 +1,6 @@
-// Moves elements between two tensors that each have their own strides: the kernel of Transpose, Slice, Concat, Split,
-// Pad, Expand, Tile, DepthToSpace and the like. It moves bytes by element size, so it exists once per size, not per type.
+// Moves elements between two tensors that each have their own strides: the kernel of Transpose, Slice,
+// Concat, Split, Pad, Expand, Tile, DepthToSpace and the like. It moves bytes by element size, so it exists
+// once per size, not per type.
 #pragma once
 
 #include <cstdint>
@@ -14,9 +15,9 @@ namespace plica {
 // The strides, in elements, of a row-major tensor.
 Dims row_major_strides(const Dims& dims);
 
-// For each index within `dims`: to[sum index * to_strides] = from[sum index * from_strides]. The pointers are to the
-// elements of index 0; strides are in elements, may be zero (from) or negative. The regions must not overlap.
-// Parallel where there is much to move. Packed (4- and 2-bit) types throw unsupported.
+// For each index within `dims`: to[sum index * to_strides] = from[sum index * from_strides]. The pointers are
+// to the elements of index 0; strides are in elements, may be zero (from) or negative. The regions must not
+// overlap. Parallel where there is much to move. Packed (4- and 2-bit) types throw unsupported.
 void copy_strided(DataType type, const Dims& dims, const void* from, const Dims& from_strides, void* to,
                   const Dims& to_strides);
 

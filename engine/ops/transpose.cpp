@@ -17,7 +17,8 @@ std::vector<int> permutation(const AttributeReader& attributes, int rank) {
     std::iota(perm.rbegin(), perm.rend(), 0);
     return perm;
   }
-  require(static_cast<int>(given->size()) == rank, ErrorCode::invalid_model, "perm has {} axes, the input {}", given->size(), rank);
+  require(static_cast<int>(given->size()) == rank, ErrorCode::invalid_model, "perm has {} axes, the input {}",
+          given->size(), rank);
   normalize_axes(*given, rank);  // each once
   std::ranges::transform(*given, perm.begin(), [&](int64_t axis) { return normalize_axis(axis, rank); });
   return perm;
@@ -41,7 +42,8 @@ void permute(const Tensor& in, const Dims& dims, const std::vector<int>& perm, T
       to_dims.push_back(dims[static_cast<size_t>(axis)]);
       from_strides.push_back(strides[static_cast<size_t>(axis)]);
     }
-    copy_strided(from.type(), to_dims, from.raw(), from_strides, to.mutable_raw(), row_major_strides(to_dims));
+    copy_strided(from.type(), to_dims, from.raw(), from_strides, to.mutable_raw(),
+                 row_major_strides(to_dims));
   });
 }
 
@@ -56,7 +58,8 @@ void evaluate_transpose(EvaluateContext& context) {
 bool is_crd(const AttributeReader& attributes) {
   if (!attributes.has("mode")) return false;
   const std::string mode = attributes.s("mode");
-  require(mode == "DCR" || mode == "CRD", ErrorCode::invalid_model, "mode is {}, it must be DCR or CRD", quoted(mode));
+  require(mode == "DCR" || mode == "CRD", ErrorCode::invalid_model, "mode is {}, it must be DCR or CRD",
+          quoted(mode));
   return mode == "CRD";
 }
 
@@ -81,10 +84,11 @@ void infer_blocks(InferContext& context) {
   require(in->rank() == 4, ErrorCode::invalid_model, "the input has rank {}, it must be 4", in->rank());
   const Shape& s = *in;
   const int64_t square = checked_mul(b, b);
-  context.set_output(0, context.input_type(0),
-                     kToSpace ? Shape{s[0], divide_exactly(s[1], square, "depth"), multiply(s[2], b), multiply(s[3], b)}
-                              : Shape{s[0], multiply(s[1], square), divide_exactly(s[2], b, "height"),
-                                      divide_exactly(s[3], b, "width")});
+  context.set_output(
+      0, context.input_type(0),
+      kToSpace ? Shape{s[0], divide_exactly(s[1], square, "depth"), multiply(s[2], b), multiply(s[3], b)}
+               : Shape{s[0], multiply(s[1], square), divide_exactly(s[2], b, "height"),
+                       divide_exactly(s[3], b, "width")});
 }
 
 void evaluate_depth_to_space(EvaluateContext& context) {
@@ -113,19 +117,30 @@ void evaluate_space_to_depth(EvaluateContext& context) {
 
 std::vector<OpDef> transpose_ops() {
   std::vector<OpDef> ops;
-  ops.push_back({.name = "Transpose", .input_types = {types::kAll}, .attributes = {{"perm", AttributeType::ints, Optional{}}},
-                 .infer = infer_transpose, .evaluate = evaluate_transpose});
+  ops.push_back({.name = "Transpose",
+                 .input_types = {types::kAll},
+                 .attributes = {{"perm", AttributeType::ints, Optional{}}},
+                 .infer = infer_transpose,
+                 .evaluate = evaluate_transpose});
   const AttributeDef blocksize{"blocksize", AttributeType::int_, Required{}};
   const AttributeDef mode{"mode", AttributeType::string, std::string_view("DCR")};
-  OpDef op{.name = "DepthToSpace", .until = 10, .input_types = {types::kAll}, .attributes = {blocksize},
-           .infer = infer_blocks<true>, .evaluate = evaluate_depth_to_space};
+  OpDef op{.name = "DepthToSpace",
+           .until = 10,
+           .input_types = {types::kAll},
+           .attributes = {blocksize},
+           .infer = infer_blocks<true>,
+           .evaluate = evaluate_depth_to_space};
   ops.push_back(op);
   op.since = 11;
   op.until = kLatestOpset;
   op.attributes.push_back(mode);
   ops.push_back(op);
-  op = {.name = "SpaceToDepth", .until = 27, .input_types = {types::kAll}, .attributes = {blocksize},
-        .infer = infer_blocks<false>, .evaluate = evaluate_space_to_depth};
+  op = {.name = "SpaceToDepth",
+        .until = 27,
+        .input_types = {types::kAll},
+        .attributes = {blocksize},
+        .infer = infer_blocks<false>,
+        .evaluate = evaluate_space_to_depth};
   ops.push_back(op);
   op.since = 28;
   op.until = kLatestOpset;

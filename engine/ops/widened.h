@@ -1,4 +1,5 @@
-// For kernels that compute in float or double: 16-bit floats are widened to float32, and the result rounded once.
+// For kernels that compute in float or double: 16-bit floats are widened to float32, and the result rounded
+// once.
 #pragma once
 
 #include <vector>
@@ -8,11 +9,13 @@
 
 namespace plica {
 
-// Calls compute(inputs, output) with float32 in the place of 16-bit floats; other types as they are. An absent input
-// stays null.
+// Calls compute(inputs, output) with float32 in the place of 16-bit floats; other types as they are. An
+// absent input stays null.
 template <class Compute>
 void compute_widened(std::vector<const Tensor*> inputs, Tensor& output, const Compute& compute) {
-  const auto is_narrow = [](const Tensor& t) { return t.type() == DataType::float16 || t.type() == DataType::bfloat16; };
+  const auto is_narrow = [](const Tensor& t) {
+    return t.type() == DataType::float16 || t.type() == DataType::bfloat16;
+  };
   std::vector<Tensor> wide(inputs.size());
   for (size_t i = 0; i < inputs.size(); ++i) {
     if (!inputs[i] || !is_narrow(*inputs[i])) continue;

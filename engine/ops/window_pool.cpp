@@ -1,5 +1,5 @@
-// MaxPool, AveragePool, LpPool: a window slides over the spatial axes of each channel. Windows never read padding: each is
-// the part that lies inside the input. What padding counts for is said by each operator.
+// MaxPool, AveragePool, LpPool: a window slides over the spatial axes of each channel. Windows never read
+// padding: each is the part that lies inside the input. What padding counts for is said by each operator.
 #include <algorithm>
 #include <cmath>
 #include <limits>
@@ -26,19 +26,27 @@ std::optional<Shape> infer_window(const InferContext& context) {
   if (!x) return std::nullopt;
   require(x->rank() >= 3, ErrorCode::invalid_model, "the input has rank {}, at least 3 is needed", x->rank());
   Shape out = {(*x)[0], (*x)[1]};
-  for (Dim& d : pool_output_dims(context.attributes(), {x->begin() + 2, x->end()})) out.push_back(std::move(d));
+  for (Dim& d : pool_output_dims(context.attributes(), {x->begin() + 2, x->end()}))
+    out.push_back(std::move(d));
   return out;
 }
 
-int64_t product(const Dims& dims) { return std::accumulate(dims.begin(), dims.end(), int64_t{1}, std::multiplies<>()); }
+int64_t product(const Dims& dims) {
+  return std::accumulate(dims.begin(), dims.end(), int64_t{1}, std::multiplies<>());
+}
 
 // The windows of one channel.
 class Windows {
  public:
   Windows(const WindowGeometry& g, const Dims& spatial)
-      : g_(g), spatial_(spatial), inputs_(product(spatial)), outputs_(product(g.output)), width_(g.output.back()) {
+      : g_(g),
+        spatial_(spatial),
+        inputs_(product(spatial)),
+        outputs_(product(g.output)),
+        width_(g.output.back()) {
     for (size_t d = 0; d < g.rank(); ++d) {
-      strides_.push_back(std::accumulate(spatial.begin() + static_cast<std::ptrdiff_t>(d) + 1, spatial.end(), int64_t{1}, std::multiplies<>()));
+      strides_.push_back(std::accumulate(spatial.begin() + static_cast<std::ptrdiff_t>(d) + 1, spatial.end(),
+                                         int64_t{1}, std::multiplies<>()));
     }
   }
 
@@ -50,28 +58,29 @@ class Windows {
   const Dims& spatial() const { return spatial_; }
 
   // The taps of axis d that lie inside the input for output position `at`.
-  Range taps(size_t d, int64_t at) const { return inside(start(d, at), g_.dilations[d], spatial_[d], g_.kernel[d]); }
+  Range taps(size_t d, int64_t at) const {
+    return inside(start(d, at), g_.dilations[d], spatial_[d], g_.kernel[d]);
+  }
   int64_t start(size_t d, int64_t at) const { return at * g_.strides[d] - g_.pads_begin[d]; }
 
-  // Calls f(input offset) for each tap of the axes but the last, for an output row (positions along the last axis). The
-  // offset is that of the input row that the tap reads.
+  // Calls f(input offset) for each tap of the axes but the last, for an output row (positions along the last
+  // axis). The offset is that of the input row that the tap reads.
   template <class F>
   void for_each_input_row(int64_t row, F&& f) const {
     const size_t last = rank() - 1;
     std::vector<Range> ranges(last);
-    int64_t base = 0;
+    Dims tap(last), starts(last);
     for (size_t d = last; d-- > 0;) {
       const int64_t at = row % g_.output[d];
       row /= g_.output[d];
       ranges[d] = taps(d, at);
       if (ranges[d].begin == ranges[d].end) return;
-      base += start(d, at) * strides_[d];
+      starts[d] = start(d, at);
+      tap[d] = ranges[d].begin;
     }
-    Dims tap;
-    for (const Range& r : ranges) tap.push_back(r.begin);
     for (;;) {
-      int64_t offset = base;
-      for (size_t d = 0; d < last; ++d) offset += tap[d] * g_.dilations[d] * strides_[d];
+      int64_t offset = 0;
+      for (size_t d = 0; d < last; ++d) offset += (starts[d] + tap[d] * g_.dilations[d]) * strides_[d];
       f(offset);
       size_t d = last;
       while (d > 0) {
@@ -91,7 +100,8 @@ class Windows {
     const int64_t step = g_.strides[last], size = spatial_[last];
     // Taps that reach the input from any position.
     const int64_t span = (width_ - 1) * step;
-    const Range all = inside(start(last, 0) + span, g_.dilations[last], checked_add(size, span), g_.kernel[last]);
+    const Range all =
+        inside(start(last, 0) + span, g_.dilations[last], checked_add(size, span), g_.kernel[last]);
     for_each_input_row(row, [&](int64_t offset) {
       const T* in = x + offset;
       for (int64_t tap = all.begin; tap < all.end; ++tap) {
@@ -141,7 +151,8 @@ class Windows {
 
 // Calls body(x of the channel, y of the output row, row) for all output rows of all channels.
 template <class T, class Body>
-void for_each_output_row(const Windows& windows, const Tensor& x, Tensor& y, const WindowGeometry& g, const Body& body) {
+void for_each_output_row(const Windows& windows, const Tensor& x, Tensor& y, const WindowGeometry& g,
+                         const Body& body) {
   const int64_t rows = windows.rows(), planes = y.size() / windows.outputs();
   const T* from = x.data<T>();
   T* to = y.mutable_data<T>();
@@ -149,7 +160,8 @@ void for_each_output_row(const Windows& windows, const Tensor& x, Tensor& y, con
   for (int64_t k : g.kernel) work *= static_cast<double>(k);
   const int64_t grain = std::max<int64_t>(1, static_cast<int64_t>(32768 / work));
   parallel_for(planes * rows, grain, [&](int64_t begin, int64_t end) {
-    for (int64_t i = begin; i < end; ++i) body(from + i / rows * windows.inputs(), to + i * windows.width(), i % rows);
+    for (int64_t i = begin; i < end; ++i)
+      body(from + i / rows * windows.inputs(), to + i * windows.width(), i % rows);
   });
 }
 
@@ -164,14 +176,16 @@ void infer_max_pool(InferContext& context) {
   const auto out = infer_window(context);
   if (context.def().since >= 8) {
     const int64_t order = context.attributes().i("storage_order");
-    require(order == 0 || order == 1, ErrorCode::invalid_model, "storage_order is {}, it must be 0 or 1", order);
+    require(order == 0 || order == 1, ErrorCode::invalid_model, "storage_order is {}, it must be 0 or 1",
+            order);
   }
   context.set_output(0, context.input_type(0), out);
   if (context.num_outputs() > 1) context.set_output(1, DataType::int64, out);
 }
 
 template <class T>
-constexpr T kLeast = std::numeric_limits<T>::has_infinity ? -std::numeric_limits<T>::infinity() : std::numeric_limits<T>::lowest();
+constexpr T kLeast = std::numeric_limits<T>::has_infinity ? -std::numeric_limits<T>::infinity()
+                                                          : std::numeric_limits<T>::lowest();
 
 // b is larger, or the NaN that wins.
 template <class T>
@@ -179,10 +193,11 @@ bool exceeds(T b, T a) {
   return b > a || b != b;
 }
 
-// The largest of each window, and the index of its first occurrence: of the element in the whole input, with the last
-// spatial axis running fastest, or (storage_order 1) the first.
+// The largest of each window, and the index of its first occurrence: of the element in the whole input, with
+// the last spatial axis running fastest, or (storage_order 1) the first.
 template <class T>
-void max_with_indices(const Windows& windows, const WindowGeometry& g, const Tensor& x, Tensor& y, int64_t* indices, bool column_major) {
+void max_with_indices(const Windows& windows, const WindowGeometry& g, const Tensor& x, Tensor& y,
+                      int64_t* indices, bool column_major) {
   const size_t last = windows.rank() - 1;
   const int64_t rows = windows.rows(), width = windows.width(), planes = y.size() / windows.outputs();
   Dims order(windows.rank(), 1);
@@ -242,7 +257,9 @@ void evaluate_max_pool(EvaluateContext& context) {
 
 // ---- AveragePool: the sum by the number of elements, with count_include_pad those of the padding too.
 
-void infer_pool(InferContext& context) { context.set_output(0, context.input_type(0), infer_window(context)); }
+void infer_pool(InferContext& context) {
+  context.set_output(0, context.input_type(0), infer_window(context));
+}
 
 void evaluate_average_pool(EvaluateContext& context) {
   if (context.output().size() == 0) return;
@@ -257,7 +274,8 @@ void evaluate_average_pool(EvaluateContext& context) {
         std::fill_n(out, windows.width(), T(0));
         windows.fold_row(x, row, out, [](T a, T b) { return a + b; });
         const T count = static_cast<T>(windows.count_of_row(counts, row));
-        for (int64_t i = 0; i < windows.width(); ++i) out[i] /= count * static_cast<T>(counts.back()[static_cast<size_t>(i)]);
+        for (int64_t i = 0; i < windows.width(); ++i)
+          out[i] /= count * static_cast<T>(counts.back()[static_cast<size_t>(i)]);
       });
     });
   });
@@ -287,11 +305,15 @@ void evaluate_lp_pool(EvaluateContext& context) {
       const T p = static_cast<T>(order);
       for_each_output_row<T>(windows, *in[0], y, g, [&](const T* x, T* out, int64_t row) {
         std::fill_n(out, windows.width(), T(0));
-        if (p == 1) windows.fold_row(x, row, out, [](T a, T b) { return a + std::abs(b); });
-        else if (p == 2) windows.fold_row(x, row, out, [](T a, T b) { return a + b * b; });
-        else windows.fold_row(x, row, out, [p](T a, T b) { return a + std::pow(std::abs(b), p); });
+        if (p == 1)
+          windows.fold_row(x, row, out, [](T a, T b) { return a + std::abs(b); });
+        else if (p == 2)
+          windows.fold_row(x, row, out, [](T a, T b) { return a + b * b; });
+        else
+          windows.fold_row(x, row, out, [p](T a, T b) { return a + std::pow(std::abs(b), p); });
         if (p == 1) return;
-        for (int64_t i = 0; i < windows.width(); ++i) out[i] = p == 2 ? std::sqrt(out[i]) : std::pow(out[i], 1 / p);
+        for (int64_t i = 0; i < windows.width(); ++i)
+          out[i] = p == 2 ? std::sqrt(out[i]) : std::pow(out[i], 1 / p);
       });
     });
   });
@@ -301,9 +323,12 @@ void evaluate_lp_pool(EvaluateContext& context) {
 
 std::vector<OpDef> window_pool_ops() {
   const AttributeDef auto_pad{"auto_pad", AttributeType::string, std::string_view("NOTSET")};
-  const AttributeDef kernel{"kernel_shape", AttributeType::ints, Required{}}, pads{"pads", AttributeType::ints, Optional{}};
-  const AttributeDef strides{"strides", AttributeType::ints, Optional{}}, dilations{"dilations", AttributeType::ints, Optional{}};
-  const AttributeDef ceil_mode{"ceil_mode", AttributeType::int_, int64_t{0}}, order{"storage_order", AttributeType::int_, int64_t{0}};
+  const AttributeDef kernel{"kernel_shape", AttributeType::ints, Required{}},
+      pads{"pads", AttributeType::ints, Optional{}};
+  const AttributeDef strides{"strides", AttributeType::ints, Optional{}},
+      dilations{"dilations", AttributeType::ints, Optional{}};
+  const AttributeDef ceil_mode{"ceil_mode", AttributeType::int_, int64_t{0}},
+      order{"storage_order", AttributeType::int_, int64_t{0}};
   const AttributeDef include{"count_include_pad", AttributeType::int_, int64_t{0}};
   const AttributeDef p_float{"p", AttributeType::float_, 2.0f}, p_int{"p", AttributeType::int_, int64_t{2}};
   const std::vector<AttributeDef> common = {auto_pad, kernel, pads, strides};
@@ -316,19 +341,26 @@ std::vector<OpDef> window_pool_ops() {
     op.attributes.insert(op.attributes.end(), more);
     ops.push_back(std::move(op));
   };
-  OpDef max{.name = "MaxPool", .input_types = {types::kFloat}, .infer = infer_max_pool, .evaluate = evaluate_max_pool};
+  OpDef max{.name = "MaxPool",
+            .input_types = {types::kFloat},
+            .infer = infer_max_pool,
+            .evaluate = evaluate_max_pool};
   add(max, 1, 7, {});
   max.max_outputs = 2;
   add(max, 8, 9, {order});
   add(max, 10, 11, {order, ceil_mode, dilations});
   max.input_types = {types::kFloat | TypeSet{DataType::int8, DataType::uint8}};
   add(max, 12, kLatestOpset, {order, ceil_mode, dilations});
-  const OpDef average{.name = "AveragePool", .input_types = {types::kFloat}, .infer = infer_pool, .evaluate = evaluate_average_pool};
+  const OpDef average{.name = "AveragePool",
+                      .input_types = {types::kFloat},
+                      .infer = infer_pool,
+                      .evaluate = evaluate_average_pool};
   add(average, 1, 6, {});
   add(average, 7, 9, {include});
   add(average, 10, 18, {include, ceil_mode});
   add(average, 19, kLatestOpset, {include, ceil_mode, dilations});
-  const OpDef lp{.name = "LpPool", .input_types = {types::kFloat}, .infer = infer_lp_pool, .evaluate = evaluate_lp_pool};
+  const OpDef lp{
+      .name = "LpPool", .input_types = {types::kFloat}, .infer = infer_lp_pool, .evaluate = evaluate_lp_pool};
   add(lp, 1, 1, {p_float});
   add(lp, 2, 17, {p_int});
   add(lp, 18, kLatestOpset, {p_int, ceil_mode, dilations});

@@ -1,4 +1,5 @@
-// Which positions of a sliding window's axis lie inside the input, so that kernels loop without testing bounds.
+// Which positions of a sliding window's axis lie inside the input, so that kernels loop without testing
+// bounds.
 #pragma once
 
 #include <algorithm>

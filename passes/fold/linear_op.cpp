@@ -1,8 +1,5 @@
 #include "passes/fold/linear_op.h"
 
-#include <algorithm>
-#include <cmath>
-#include <limits>
 #include <optional>
 
 #include "engine/core/fail.h"
@@ -183,17 +180,6 @@ Skip not_linear(const Value& value) {
       "", nullptr};
 }
 
-// "conv1.weight" -> "conv1.weight_folded", and that stays as it is.
-std::string folded_name(const std::string& name) {
-  return name.ends_with("_folded") ? name : name + "_folded";
-}
-
-Skip out_of_range(const Node& core, std::string_view what, int64_t channel, DataType type) {
-  return {fmt::format("in channel {} the {} of {} would not be a finite {}", channel, what, describe(core),
-                      to_string(type)),
-          "keep this model in a type of larger range, or recalibrate the running statistics", &core};
-}
-
 }  // namespace
 
 std::variant<LinearOp, Skip> find_linear_op(const Value& value, const Node& reader,
@@ -232,110 +218,6 @@ std::variant<LinearOp, Skip> find_linear_op(const Value& value, const Node& read
     for (size_t i = 0; i < op->bias.size(); ++i) op->bias[i] += shift->shift[i % channels];
   }
   return found;
-}
-
-// What the rounding of the new constants may change, relative to what the operator can reach.
-//
-// With w' and b' the exact products and sums, and the stored ones off by dw and db, an output of channel c
-// moves by at most
-//   sum_i |dw_ci| |x_i| + |db_c|  <=  a X + b,      X = max |x|,  a = max_c sum_i |dw_ci|,  b = max_c |db_c|,
-// and outputs of the operator reach, for inputs no larger than X,
-//   Y(X) = max_c (X sum_i |w'_ci| + |b'_c|)  >=  max(A X, B),    A = max_c sum_i |w'_ci|,  B = max_c |b'_c|.
-// So the change is at most (a/A + b/B) Y(X), for any X. dw and db are measured, not estimated: flushed
-// subnormals are in them. Added are the roundings of the double arithmetic that made w' and b'. Not bounded:
-// the roundings while a model runs, of which the folded one has fewer; and outputs that stay far below Y(X)
-// because their terms cancel have a larger relative change.
-RuleResult absorb_at_output(const LinearOp& linear, const ChannelAffine& affine, const Node& node,
-                            const RuleContext& context) {
-  constexpr double kUnit = std::numeric_limits<double>::epsilon() / 2;
-  const int64_t channels = linear.output_axis.channels;
-  if (affine.channels() != channels) {
-    return Skip{fmt::format("it has {} channels, but {} computes {}", affine.channels(),
-                            describe(*linear.core), channels),
-                "", linear.core};
-  }
-  const DataType type = linear.weight.type();
-  Patch patch(node);
-  double bound = 4 * kUnit;  // of the factor (3 roundings) and its product
-
-  if (std::ranges::any_of(affine.scale, [](double s) { return s != 1; })) {
-    const bool shared = linear.weight_root->uses().size() > 1 || linear.weight_root->is_graph_output();
-    const auto bytes = static_cast<int64_t>(linear.weight.bytes());
-    if (shared && bytes > context.growth_left) {
-      return Skip{fmt::format("{} shares its weight with other nodes, and a copy of it would pass the limit "
-                              "for new constants",
-                              describe(*linear.core)),
-                  "raise the limit for constants", linear.core};
-    }
-    if (shared) patch.growth_bytes = bytes;
-    Rounded weight = scale_channels(linear.weight, linear.output_layout, affine.scale);
-    if (weight.overflow >= 0) return out_of_range(*linear.core, "weight", weight.overflow, type);
-    patch.flushed += weight.flushed;
-    if (const double reach = *std::ranges::max_element(weight.reach); reach > 0)
-      bound += *std::ranges::max_element(weight.error) / reach;
-    patch.set_input(
-        linear.core, 1,
-        patch.add_constant(folded_name(linear.weight_root->name()), std::move(weight.tensor), *linear.core));
-  }
-
-  std::vector<double> bias = linear.bias;
-  int64_t rows = linear.bias_rows;
-  if (bias.empty() && std::ranges::any_of(affine.shift, [](double t) { return t != 0; }))
-    bias.assign(static_cast<size_t>(channels), 0.0);
-  Value* output = linear.kind == Kind::matmul ? linear.output() : linear.core->output(0);
-  Operand result(output);
-  if (!bias.empty()) {
-    double slack = 0;  // of the double arithmetic
-    for (size_t i = 0; i < bias.size(); ++i) {
-      const size_t c = i % static_cast<size_t>(channels);
-      const double scaled = affine.scale[c] * bias[i];
-      bias[i] = scaled + affine.shift[c];
-      slack = std::max(slack, affine.shift_error[c] + kUnit * (5 * std::abs(scaled) + std::abs(bias[i])));
-    }
-    const bool in_add = linear.kind == Kind::matmul;
-    const bool like_before = in_add && linear.add && linear.add->input(linear.add_constant)->constant() &&
-                             linear.add->input(linear.add_constant)->constant()->size() == channels;
-    Dims dims = like_before ? linear.add->input(linear.add_constant)->constant()->dims()
-                : rows == 1 ? Dims{channels}
-                            : Dims{rows, channels};
-    if (in_add && linear.add && linear.add->is("Sub")) {
-      for (double& b : bias) b = -b;
-    }
-    Rounded rounded = round_rows(bias, channels, type, std::move(dims));
-    if (rounded.overflow >= 0) return out_of_range(*linear.core, "bias", rounded.overflow, type);
-    patch.flushed += rounded.flushed;
-    const double reach = *std::ranges::max_element(rounded.reach),
-                 error = *std::ranges::max_element(rounded.error) + slack;
-    if (reach > 0) bound += error / reach;
-    const std::string name = linear.bias_name.empty() ? label_of(*linear.core) + "_bias" : linear.bias_name;
-
-    if (!in_add) {
-      patch.set_input(linear.core, 2,
-                      patch.add_constant(folded_name(name), std::move(rounded.tensor), *linear.core));
-      if (linear.kind == Kind::gemm) {
-        patch.remove_attribute(linear.core, "beta");  // the default, 1: it is in the bias now
-        if (linear.core->opset() < 7 && rows == 1) {
-          Attribute broadcast;
-          broadcast.name = "broadcast";
-          broadcast.value = int64_t{1};
-          patch.set_attribute(linear.core, std::move(broadcast));
-        }
-      }
-    } else if (linear.add) {
-      patch.set_input(linear.add, linear.add_constant,
-                      patch.add_constant(folded_name(name), std::move(rounded.tensor), *linear.add));
-    } else {
-      const Operand constant = patch.add_constant(folded_name(name), std::move(rounded.tensor), node);
-      Attributes attributes;
-      if (node.opset() < 7) attributes.set("broadcast", int64_t{1});
-      result = patch.add_node(
-          {"Add", node.name, node.output(0)->name(), {output, constant}, std::move(attributes), &node});
-    }
-  }
-  patch.replace(node.output(0), result);
-  patch.absorbers.push_back(linear.core);
-  patch.error_bound = bound;
-  return patch;
 }
 
 }  // namespace plica

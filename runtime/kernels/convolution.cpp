@@ -21,8 +21,8 @@ struct Candidate {
 };
 
 // In the order of preference.
-std::vector<Candidate> candidates_for(const PlanBuilder& builder, const ConvolutionParams& p, const Dims& x, const Dims& y,
-                                      bool is_row_major) {
+std::vector<Candidate> candidates_for(const PlanBuilder& builder, const ConvolutionParams& p, const Dims& x,
+                                      const Dims& y, bool is_row_major) {
   std::vector<Candidate> out;
   const Layout layout = builder.layout();
   const bool depthwise = p.groups > 1 && p.groups == x[1] && p.groups == y[1];
@@ -39,7 +39,9 @@ std::vector<Candidate> candidates_for(const PlanBuilder& builder, const Convolut
     if (other != layout) out.push_back({other, other});
   }
   const auto not_ref = [](const std::string& name) { return !has(name, "ref"); };
-  if (!depthwise) out.push_back({Layout::channels_last, Layout::channels_last, onednn::ConvolutionMethod::direct, not_ref, true});
+  if (!depthwise)
+    out.push_back(
+        {Layout::channels_last, Layout::channels_last, onednn::ConvolutionMethod::direct, not_ref, true});
   out.push_back({Layout::row_major, Layout::row_major, onednn::ConvolutionMethod::direct, not_ref, true});
   out.push_back({Layout::row_major, Layout::row_major, onednn::ConvolutionMethod::direct,
                  [](const std::string&) { return true; }, true});
@@ -80,7 +82,8 @@ void build_convolution(PlanBuilder& builder, const LoweredOp& op, const Convolut
       if (!primitive) continue;
       std::vector<PlanBuilder::PrimitiveOperand> operands;
       operands.push_back({DNNL_ARG_SRC, builder.in_layout(op.inputs[0], shape.source)});
-      operands.push_back({DNNL_ARG_WEIGHTS, operand_as(builder, op, op.inputs[1], weights, primitive->weights)});
+      operands.push_back(
+          {DNNL_ARG_WEIGHTS, operand_as(builder, op, op.inputs[1], weights, primitive->weights)});
       if (has_bias) operands.push_back({DNNL_ARG_BIAS, builder.row_major(op.inputs[2])});
       chain.add_operands(builder, bare, operands);
       const bool complete = chain.links() == op.chain.size();
@@ -89,7 +92,8 @@ void build_convolution(PlanBuilder& builder, const LoweredOp& op, const Convolut
         to = builder.in_layout(*chain.summand(), shape.destination);
         if (complete) builder.alias(op.outputs[0], to);
       } else {
-        to = complete ? builder.allocate(op.outputs[0], shape.destination) : builder.allocate_temporary(shape.destination);
+        to = complete ? builder.allocate(op.outputs[0], shape.destination)
+                      : builder.allocate_temporary(shape.destination);
       }
       operands.push_back({DNNL_ARG_DST, to});
       builder.emit(op, "Conv", std::move(*primitive), operands);
@@ -98,65 +102,6 @@ void build_convolution(PlanBuilder& builder, const LoweredOp& op, const Convolut
     }
   }
   fail(ErrorCode::unsupported, "oneDNN has no convolution of {} by {}", to_string(x), to_string(w));
-}
-
-void build_deconvolution(PlanBuilder& builder, const LoweredOp& op, const ConvolutionParams& p) {
-  const Dims& x = builder.value(op.inputs[0]).dims;
-  const Dims& w = builder.value(op.inputs[1]).dims;
-  const Dims& y = builder.value(op.outputs[0]).dims;
-  // ONNX weights are [I, O/g, k...]; oneDNN wants [g, O/g, I/g, k...].
-  Dims weights = {w[1], w[0] / p.groups};
-  weights.insert(weights.end(), w.begin() + 2, w.end());
-  int64_t kernel = 1;
-  for (size_t i = 2; i < w.size(); ++i) kernel = checked_mul(kernel, w[i]);
-  Dims strides = {kernel, checked_mul(w[1], kernel)};
-  int64_t inner = kernel;
-  for (size_t i = 2; i < w.size(); ++i) {
-    inner /= w[i];
-    strides.push_back(inner);
-  }
-  if (p.groups > 1) {
-    weights.insert(weights.begin(), p.groups);
-    strides.insert(strides.begin(), checked_mul(w[0] / p.groups, checked_mul(w[1], kernel)));
-  }
-  const onednn::Desc from = onednn::strided(weights, strides);
-  onednn::ConvolutionShape shape;
-  shape.weights = onednn::any_layout(weights);
-  shape.has_bias = op.inputs.size() > 2;
-  shape.strides = p.window.strides;
-  shape.dilations = p.window.dilations;
-  shape.pads_begin = p.window.pads_begin;
-  shape.pads_end = p.window.pads_end;
-  // With post-ops oneDNN 2.x computes into scratch memory and applies them element by element, so the chain follows as
-  // a step of its own.
-  for (const bool accept_any : {false, true}) {
-    for (Layout layout : {builder.layout(), Layout::blocked16, Layout::blocked8, Layout::channels_last, Layout::row_major}) {
-      shape.source = onednn::desc_of(x, layout);
-      shape.destination = onednn::desc_of(y, layout);
-      auto primitive = onednn::deconvolution(shape, onednn::PostOps());
-      if (!primitive || (!accept_any && !is_direct(primitive->implementation))) continue;
-      std::vector<PlanBuilder::PrimitiveOperand> operands;
-      operands.push_back({DNNL_ARG_SRC, builder.in_layout(op.inputs[0], shape.source)});
-      const LoweredValue& value = builder.value(op.inputs[1]);
-      if (value.constant.defined()) {
-        operands.push_back({DNNL_ARG_WEIGHTS, builder.packed(value.constant, from, primitive->weights)});
-      } else {
-        Placement place = builder.row_major(op.inputs[1]);
-        place.desc = from;
-        const Placement to = builder.allocate_temporary(primitive->weights);
-        builder.reorder(node_names(op), place, to);
-        operands.push_back({DNNL_ARG_WEIGHTS, to});
-      }
-      if (shape.has_bias) operands.push_back({DNNL_ARG_BIAS, builder.row_major(op.inputs[2])});
-      const bool complete = op.chain.empty();
-      const Placement to = complete ? builder.allocate(op.outputs[0], shape.destination) : builder.allocate_temporary(shape.destination);
-      operands.push_back({DNNL_ARG_DST, to});
-      builder.emit(op, "ConvTranspose", std::move(*primitive), operands);
-      if (!complete) build_chain(builder, op, 0, to, true);
-      return;
-    }
-  }
-  build_evaluate(builder, op);
 }
 
 }  // namespace plica

@@ -1,5 +1,5 @@
-// The fallback: the operator's own kernel (engine/ops) on row-major tensors. It also serves operations whose shapes
-// only the run knows: those infer and allocate in the run.
+// The fallback: the operator's own kernel (engine/ops) on row-major tensors. It also serves operations whose
+// shapes only the run knows: those infer and allocate in the run.
 #include <cstring>
 
 #include "engine/core/fail.h"
@@ -22,7 +22,11 @@ struct Port {
 class EvaluateKernel : public Kernel {
  public:
   EvaluateKernel(const Node& node, std::vector<Port> inputs, std::vector<Port> outputs, bool shapes_known)
-      : node_(node), def_(op_of(node)), inputs_(std::move(inputs)), outputs_(std::move(outputs)), shapes_known_(shapes_known) {}
+      : node_(node),
+        def_(op_of(node)),
+        inputs_(std::move(inputs)),
+        outputs_(std::move(outputs)),
+        shapes_known_(shapes_known) {}
 
   void run(const Arguments& a) const override {
     std::vector<Tensor> in(inputs_.size()), out(outputs_.size());
@@ -48,8 +52,9 @@ class EvaluateKernel : public Kernel {
         for (const Tensor& t : in) shared |= out[i].defined() && t.defined() && t.raw() == out[i].raw();
         a.dynamic[static_cast<size_t>(port.index)] = shared ? out[i].clone() : std::move(out[i]);
       } else if (port.kind == Port::Kind::memory) {
-        require(out[i].dims() == port.dims && out[i].type() == port.type, ErrorCode::internal, "{} computed {}, planned was {} of {}",
-                describe(node_), to_string(out[i]), to_string(port.type), to_string(port.dims));
+        require(out[i].dims() == port.dims && out[i].type() == port.type, ErrorCode::internal,
+                "{} computed {}, planned was {} of {}", describe(node_), to_string(out[i]),
+                to_string(port.type), to_string(port.dims));
         void* memory = a.memory[static_cast<size_t>(port.index)];
         if (out[i].raw() != memory && out[i].bytes() > 0) std::memcpy(memory, out[i].raw(), out[i].bytes());
       }
@@ -59,10 +64,14 @@ class EvaluateKernel : public Kernel {
  private:
   static Tensor tensor_of(const Port& port, const Arguments& a) {
     switch (port.kind) {
-      case Port::Kind::constant: return port.constant;
-      case Port::Kind::memory: return Tensor::view(port.type, port.dims, a.memory[static_cast<size_t>(port.index)]);
-      case Port::Kind::dynamic: return a.dynamic[static_cast<size_t>(port.index)];
-      case Port::Kind::absent: break;
+      case Port::Kind::constant:
+        return port.constant;
+      case Port::Kind::memory:
+        return Tensor::view(port.type, port.dims, a.memory[static_cast<size_t>(port.index)]);
+      case Port::Kind::dynamic:
+        return a.dynamic[static_cast<size_t>(port.index)];
+      case Port::Kind::absent:
+        break;
     }
     return {};
   }
@@ -112,7 +121,8 @@ void build_evaluate(PlanBuilder& builder, const LoweredOp& op) {
     operands.push_back(*before_chain);
   }
   StepInfo info{node.op_type(), node_names(op), "evaluate", ""};
-  auto kernel = std::make_unique<EvaluateKernel>(node, std::move(inputs), std::move(outputs), !op.is<DynamicParams>());
+  auto kernel =
+      std::make_unique<EvaluateKernel>(node, std::move(inputs), std::move(outputs), !op.is<DynamicParams>());
   builder.emit(std::move(info), std::move(kernel), operands);
   if (before_chain) build_chain(builder, op, 0, *before_chain, true);
 }

@@ -21,8 +21,8 @@ void build_view(PlanBuilder& builder, const LoweredOp& op);
 // By the kernel of engine/ops, on row-major tensors; also for operations whose shapes only the run knows.
 void build_evaluate(PlanBuilder& builder, const LoweredOp& op);
 
-// Applies chain[first...] to `from`, a result of the operation, and leaves it as output 0's place: in place when the
-// memory is the plan's own (`owned`).
+// Applies chain[first...] to `from`, a result of the operation, and leaves it as output 0's place: in place
+// when the memory is the plan's own (`owned`).
 void build_chain(PlanBuilder& builder, const LoweredOp& op, size_t first, const Placement& from, bool owned);
 
 }  // namespace plica

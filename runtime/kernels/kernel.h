@@ -1,4 +1,5 @@
-// Kernel: one prepared step of a plan. Immutable, so that many runs may share it; what one run needs comes in Arguments.
+// Kernel: one prepared step of a plan. Immutable, so that many runs may share it; what one run needs comes in
+// Arguments.
 #pragma once
 
 #include <memory>
@@ -17,11 +18,11 @@ class Binding {
 };
 
 struct Arguments {
-  std::span<void* const> memory;     // by the kernel's own numbering of its operands
-  void* scratch = nullptr;           // as many bytes as the kernel asked for, 64-byte aligned
+  std::span<void* const> memory;  // by the kernel's own numbering of its operands
+  void* scratch = nullptr;        // as many bytes as the kernel asked for, 64-byte aligned
   dnnl_stream_t stream = nullptr;
   Binding* binding = nullptr;
-  std::span<Tensor> dynamic;         // the run's tensors of unknown shape
+  std::span<Tensor> dynamic;  // the run's tensors of unknown shape
 };
 
 class Kernel {

@@ -24,15 +24,17 @@ class ConcatKernel : public Kernel {  // operands: parts, whole
   }
   void run(const Arguments& a) const override {
     auto* to = static_cast<float*>(a.memory[runs_.size()]);
-    parallel_for(outer_, std::max<int64_t>(1, 16384 / std::max<int64_t>(whole_, 1)), [&](int64_t begin, int64_t end) {
-      int64_t first = 0;
-      for (size_t p = 0; p < runs_.size(); ++p) {
-        const auto* from = static_cast<const float*>(a.memory[p]);
-        const int64_t run = runs_[p];
-        for (int64_t i = begin; i < end; ++i) std::copy_n(from + i * run, run, to + i * whole_ + first);
-        first += run;
-      }
-    });
+    parallel_for(outer_, std::max<int64_t>(1, 16384 / std::max<int64_t>(whole_, 1)),
+                 [&](int64_t begin, int64_t end) {
+                   int64_t first = 0;
+                   for (size_t p = 0; p < runs_.size(); ++p) {
+                     const auto* from = static_cast<const float*>(a.memory[p]);
+                     const int64_t run = runs_[p];
+                     for (int64_t i = begin; i < end; ++i)
+                       std::copy_n(from + i * run, run, to + i * whole_ + first);
+                     first += run;
+                   }
+                 });
   }
 
  private:
@@ -79,8 +81,9 @@ void build_slice(PlanBuilder& builder, const LoweredOp& op, const SliceParams& p
   // Before the first axis that is cut all must be 1.
   size_t cut = 0;
   while (cut < x.size() && y[cut] == 1) ++cut;
-  const bool contiguous = cut >= x.size() || std::equal(x.begin() + static_cast<std::ptrdiff_t>(cut) + 1, x.end(),
-                                                        y.begin() + static_cast<std::ptrdiff_t>(cut) + 1);
+  const bool contiguous =
+      cut >= x.size() || std::equal(x.begin() + static_cast<std::ptrdiff_t>(cut) + 1, x.end(),
+                                    y.begin() + static_cast<std::ptrdiff_t>(cut) + 1);
   if (contiguous) {
     from.desc = onednn::row_major(y);
     builder.alias(op.outputs[0], from);
@@ -98,14 +101,18 @@ void build_concat(PlanBuilder& builder, const LoweredOp& op, const ConcatParams&
   std::vector<Placement> parts;
   for (int v : op.inputs) {
     parts.push_back(builder.placement(v));
-    weight[static_cast<int>(onednn::layout_of(*parts.back().desc))] += checked_elements(builder.value(v).dims);
+    weight[static_cast<int>(onednn::layout_of(*parts.back().desc))] +=
+        checked_elements(builder.value(v).dims);
   }
   const auto layout = static_cast<onednn::Layout>(std::max_element(weight, weight + 4) - weight);
   const int64_t block = layout == onednn::Layout::blocked8 ? 8 : layout == onednn::Layout::blocked16 ? 16 : 1;
-  const bool whole_blocks = block == 1 || std::ranges::all_of(op.inputs, [&](int v) { return builder.value(v).dims[1] % block == 0; });
+  const bool whole_blocks = block == 1 || std::ranges::all_of(op.inputs, [&](int v) {
+                              return builder.value(v).dims[1] % block == 0;
+                            });
 
   // Zero copies: the parts lie one after the other already.
-  bool adjacent = axis == 0 || std::all_of(whole.begin(), whole.begin() + static_cast<std::ptrdiff_t>(axis), [](int64_t d) { return d == 1; });
+  bool adjacent = axis == 0 || std::all_of(whole.begin(), whole.begin() + static_cast<std::ptrdiff_t>(axis),
+                                           [](int64_t d) { return d == 1; });
   adjacent = adjacent && whole_blocks && layout != onednn::Layout::channels_last && (block == 1 || axis == 1);
   size_t next = parts[0].offset;
   for (size_t i = 0; i < parts.size() && adjacent; ++i) {
@@ -143,7 +150,8 @@ void build_concat(PlanBuilder& builder, const LoweredOp& op, const ConcatParams&
     runs.push_back(checked_elements(dims) / outer);
   }
   operands.push_back(builder.allocate(op.outputs[0], desc));
-  builder.emit({"Concat", node_names(op), "copy", onednn::layout_name(desc)}, std::make_unique<ConcatKernel>(outer, std::move(runs)), operands);
+  builder.emit({"Concat", node_names(op), "copy", onednn::layout_name(desc)},
+               std::make_unique<ConcatKernel>(outer, std::move(runs)), operands);
 }
 
 }  // namespace plica

@@ -25,11 +25,13 @@ PointwiseKernel::Padding padding_of(const onednn::Desc& desc, const Dims& dims) 
 onednn::Desc operand_desc(const Dims& operand, const Dims& dims, const onednn::Desc& desc) {
   if (operand == dims) return desc;
   const bool blocked = onednn::channel_block(desc) > 1;
-  return blocked && operand[1] != 1 ? onednn::desc_of(operand, onednn::layout_of(desc)) : onednn::row_major(operand);
+  return blocked && operand[1] != 1 ? onednn::desc_of(operand, onednn::layout_of(desc))
+                                    : onednn::row_major(operand);
 }
 
 // The operand's step in its memory for each of the axes.
-std::vector<int64_t> strides_along(const std::vector<Axis>& axes, const Dims& operand, const onednn::Desc& desc) {
+std::vector<int64_t> strides_along(const std::vector<Axis>& axes, const Dims& operand,
+                                   const onednn::Desc& desc) {
   const auto own = *onednn::axes_of_memory(desc);
   std::vector<int64_t> strides;
   for (const Axis& a : axes) {
@@ -80,8 +82,10 @@ void build_chain(PlanBuilder& builder, const LoweredOp& op, size_t first, const 
     to = builder.allocate(op.outputs[0], result.size() == dims.size() ? desc : onednn::row_major(result));
   }
   operands.push_back(to);
-  builder.emit({"Pointwise", node_names(op), "pointwise", onednn::layout_name(desc)},
-               std::make_unique<PointwiseKernel>(std::move(program), std::move(loops), padding_of(desc, dims)), operands);
+  builder.emit(
+      {"Pointwise", node_names(op), "pointwise", onednn::layout_name(desc)},
+      std::make_unique<PointwiseKernel>(std::move(program), std::move(loops), padding_of(desc, dims)),
+      operands);
 }
 
 void build_pointwise(PlanBuilder& builder, const LoweredOp& op) {
@@ -90,14 +94,17 @@ void build_pointwise(PlanBuilder& builder, const LoweredOp& op) {
   // A row-major operand follows the layout of the others.
   if (onednn::is_row_major(*from.desc)) {
     for (const PointOp& link : op.chain) {
-      if (link.is_unary || builder.value(link.operand).constant.defined() || builder.value(link.operand).dims != dims) continue;
+      if (link.is_unary || builder.value(link.operand).constant.defined() ||
+          builder.value(link.operand).dims != dims)
+        continue;
       const Placement other = builder.placement(link.operand);
       if (onednn::is_row_major(*other.desc)) continue;
       from = builder.in_layout(op.inputs[0], *other.desc);
       break;
     }
   }
-  if (!onednn::axes_of_memory(*from.desc) || onednn::channel_block(*from.desc) == 0) from = builder.row_major(op.inputs[0]);
+  if (!onednn::axes_of_memory(*from.desc) || onednn::channel_block(*from.desc) == 0)
+    from = builder.row_major(op.inputs[0]);
   build_chain(builder, op, 0, from, builder.dies_here(from));
 }
 

@@ -10,7 +10,8 @@
 namespace plica {
 namespace {
 
-// Elements that one instruction handles before the next begins: few enough that they stay in the first-level cache.
+// Elements that one instruction handles before the next begins: few enough that they stay in the first-level
+// cache.
 constexpr int64_t kChunk = 1024;
 constexpr size_t kMostOperands = 16;
 // Below this, waking the team costs more than the work.
@@ -43,12 +44,15 @@ PLICA_INLINE void for_each_vector(float* y, const float* x, int64_t count, F f) 
 
 template <Unary kFunction>
 PLICA_INLINE void unary_pass(float* y, const float* x, int64_t count, float a, float b) {
-  for_each_vector(y, x, count, [=](simd::Vec& v, int64_t, int64_t) __attribute__((always_inline)) { simd::apply<kFunction>(v, a, b); });
+  for_each_vector(
+      y, x, count, [=](simd::Vec & v, int64_t, int64_t) __attribute__((always_inline)) {
+        simd::apply<kFunction>(v, a, b);
+      });
 }
 
 template <Binary kFunction>
 PLICA_INLINE void binary_pass(float* y, const float* x, int64_t count, const Source& other, bool reversed) {
-  const auto combine = [reversed](simd::Vec& v, simd::Vec& o) __attribute__((always_inline)) {
+  const auto combine = [reversed](simd::Vec & v, simd::Vec & o) __attribute__((always_inline)) {
     if (reversed) {
       simd::apply<kFunction>(o, v);
       v = o;
@@ -58,63 +62,93 @@ PLICA_INLINE void binary_pass(float* y, const float* x, int64_t count, const Sou
   };
   if (!other.elements) {
     const float scalar = other.scalar;
-    for_each_vector(y, x, count, [&](simd::Vec& v, int64_t, int64_t) __attribute__((always_inline)) {
-      simd::Vec o;
-      simd::fill(o, scalar);
-      combine(v, o);
-    });
+    for_each_vector(
+        y, x, count, [&](simd::Vec & v, int64_t, int64_t) __attribute__((always_inline)) {
+          simd::Vec o;
+          simd::fill(o, scalar);
+          combine(v, o);
+        });
     return;
   }
   const float* elements = other.elements;
-  for_each_vector(y, x, count, [&](simd::Vec& v, int64_t i, int64_t left) __attribute__((always_inline)) {
-    simd::Vec o;
-    if (left == simd::kLanes) {
-      simd::load(o, elements + i);
-    } else {
-      float lanes[simd::kLanes] = {};
-      std::copy_n(elements + i, left, lanes);
-      simd::load(o, lanes);
-    }
-    combine(v, o);
-  });
+  for_each_vector(
+      y, x, count, [&](simd::Vec & v, int64_t i, int64_t left) __attribute__((always_inline)) {
+        simd::Vec o;
+        if (left == simd::kLanes) {
+          simd::load(o, elements + i);
+        } else {
+          float lanes[simd::kLanes] = {};
+          std::copy_n(elements + i, left, lanes);
+          simd::load(o, lanes);
+        }
+        combine(v, o);
+      });
 }
 
-PLICA_INLINE void instruction_body(const PointOp& op, float* y, const float* x, int64_t count, const Source& other) {
+PLICA_INLINE void instruction_body(const PointOp& op, float* y, const float* x, int64_t count,
+                                   const Source& other) {
   if (op.is_unary) {
     const float a = op.a, b = op.b;
     switch (op.unary) {
-      case Unary::linear: return unary_pass<Unary::linear>(y, x, count, a, b);
-      case Unary::relu: return unary_pass<Unary::relu>(y, x, count, a, b);
-      case Unary::leaky_relu: return unary_pass<Unary::leaky_relu>(y, x, count, a, b);
-      case Unary::elu: return unary_pass<Unary::elu>(y, x, count, a, b);
-      case Unary::clip: return unary_pass<Unary::clip>(y, x, count, a, b);
-      case Unary::sigmoid: return unary_pass<Unary::sigmoid>(y, x, count, a, b);
-      case Unary::tanh: return unary_pass<Unary::tanh>(y, x, count, a, b);
-      case Unary::hard_sigmoid: return unary_pass<Unary::hard_sigmoid>(y, x, count, a, b);
-      case Unary::hard_swish: return unary_pass<Unary::hard_swish>(y, x, count, a, b);
-      case Unary::swish: return unary_pass<Unary::swish>(y, x, count, a, b);
-      case Unary::exp: return unary_pass<Unary::exp>(y, x, count, a, b);
-      case Unary::log: return unary_pass<Unary::log>(y, x, count, a, b);
-      case Unary::sqrt: return unary_pass<Unary::sqrt>(y, x, count, a, b);
-      case Unary::abs: return unary_pass<Unary::abs>(y, x, count, a, b);
-      case Unary::square: return unary_pass<Unary::square>(y, x, count, a, b);
-      case Unary::reciprocal: return unary_pass<Unary::reciprocal>(y, x, count, a, b);
-      case Unary::erf: return unary_pass<Unary::erf>(y, x, count, a, b);
-      case Unary::gelu: return unary_pass<Unary::gelu>(y, x, count, a, b);
-      case Unary::soft_plus: return unary_pass<Unary::soft_plus>(y, x, count, a, b);
+      case Unary::linear:
+        return unary_pass<Unary::linear>(y, x, count, a, b);
+      case Unary::relu:
+        return unary_pass<Unary::relu>(y, x, count, a, b);
+      case Unary::leaky_relu:
+        return unary_pass<Unary::leaky_relu>(y, x, count, a, b);
+      case Unary::elu:
+        return unary_pass<Unary::elu>(y, x, count, a, b);
+      case Unary::clip:
+        return unary_pass<Unary::clip>(y, x, count, a, b);
+      case Unary::sigmoid:
+        return unary_pass<Unary::sigmoid>(y, x, count, a, b);
+      case Unary::tanh:
+        return unary_pass<Unary::tanh>(y, x, count, a, b);
+      case Unary::hard_sigmoid:
+        return unary_pass<Unary::hard_sigmoid>(y, x, count, a, b);
+      case Unary::hard_swish:
+        return unary_pass<Unary::hard_swish>(y, x, count, a, b);
+      case Unary::swish:
+        return unary_pass<Unary::swish>(y, x, count, a, b);
+      case Unary::exp:
+        return unary_pass<Unary::exp>(y, x, count, a, b);
+      case Unary::log:
+        return unary_pass<Unary::log>(y, x, count, a, b);
+      case Unary::sqrt:
+        return unary_pass<Unary::sqrt>(y, x, count, a, b);
+      case Unary::abs:
+        return unary_pass<Unary::abs>(y, x, count, a, b);
+      case Unary::square:
+        return unary_pass<Unary::square>(y, x, count, a, b);
+      case Unary::reciprocal:
+        return unary_pass<Unary::reciprocal>(y, x, count, a, b);
+      case Unary::erf:
+        return unary_pass<Unary::erf>(y, x, count, a, b);
+      case Unary::gelu:
+        return unary_pass<Unary::gelu>(y, x, count, a, b);
+      case Unary::soft_plus:
+        return unary_pass<Unary::soft_plus>(y, x, count, a, b);
     }
   }
   switch (op.binary) {
-    case Binary::add: return binary_pass<Binary::add>(y, x, count, other, op.reversed);
-    case Binary::sub: return binary_pass<Binary::sub>(y, x, count, other, op.reversed);
-    case Binary::mul: return binary_pass<Binary::mul>(y, x, count, other, op.reversed);
-    case Binary::div: return binary_pass<Binary::div>(y, x, count, other, op.reversed);
-    case Binary::min: return binary_pass<Binary::min>(y, x, count, other, op.reversed);
-    case Binary::max: return binary_pass<Binary::max>(y, x, count, other, op.reversed);
+    case Binary::add:
+      return binary_pass<Binary::add>(y, x, count, other, op.reversed);
+    case Binary::sub:
+      return binary_pass<Binary::sub>(y, x, count, other, op.reversed);
+    case Binary::mul:
+      return binary_pass<Binary::mul>(y, x, count, other, op.reversed);
+    case Binary::div:
+      return binary_pass<Binary::div>(y, x, count, other, op.reversed);
+    case Binary::min:
+      return binary_pass<Binary::min>(y, x, count, other, op.reversed);
+    case Binary::max:
+      return binary_pass<Binary::max>(y, x, count, other, op.reversed);
   }
 }
 
-PLICA_FOR_EACH_ISA(instruction, (const PointOp& op, float* y, const float* x, int64_t count, const Source& other), (op, y, x, count, other))
+PLICA_FOR_EACH_ISA(instruction,
+                   (const PointOp& op, float* y, const float* x, int64_t count, const Source& other),
+                   (op, y, x, count, other))
 
 }  // namespace
 
@@ -127,7 +161,8 @@ PointwiseKernel::PointwiseKernel(std::vector<Instruction> program, std::vector<L
   std::vector<Loop> merged;
   for (Loop& l : loops) {
     bool continues = !merged.empty();
-    for (size_t i = 0; continues && i < l.strides.size(); ++i) continues = merged.back().strides[i] == l.strides[i] * l.extent;
+    for (size_t i = 0; continues && i < l.strides.size(); ++i)
+      continues = merged.back().strides[i] == l.strides[i] * l.extent;
     if (continues) {
       l.extent *= merged.back().extent;
       merged.back() = std::move(l);
@@ -153,7 +188,8 @@ PointwiseKernel::PointwiseKernel(std::vector<Instruction> program, std::vector<L
 }
 
 // Rows are numbered through all outer loops. x and y are contiguous in this order.
-void PointwiseKernel::run_rows(std::span<void* const> memory, int64_t row_length, int64_t begin, int64_t end) const {
+void PointwiseKernel::run_rows(std::span<void* const> memory, int64_t row_length, int64_t begin,
+                               int64_t end) const {
   const size_t operands = memory.size() - 1;
   auto* const y = static_cast<float*>(memory.back());
   const auto* const x = static_cast<const float*>(memory[0]);
@@ -174,7 +210,8 @@ void PointwiseKernel::run_rows(std::span<void* const> memory, int64_t row_length
       const int64_t width = std::min(kChunk, row_length - first);  // whole rows when there is more than one
       const int64_t count = rows * width;
       for (size_t o = 1; o < operands; ++o) {
-        const auto* from = static_cast<const float*>(memory[o]) + base[o] + row * row_strides_[o] + first * element_strides_[o];
+        const auto* from = static_cast<const float*>(memory[o]) + base[o] + row * row_strides_[o] +
+                           first * element_strides_[o];
         const int64_t step = element_strides_[o], stride = row_strides_[o];
         if (step == 0 && (rows == 1 || stride == 0)) {
           sources[o] = {nullptr, *from};
@@ -200,7 +237,8 @@ void PointwiseKernel::run_rows(std::span<void* const> memory, int64_t row_length
       const float* in = x + offset;
       float* out = y + offset;
       for (const Instruction& i : program_) {
-        instruction(i.op, out, in, count, i.operand < 0 ? sources[0] : sources[static_cast<size_t>(i.operand)]);
+        instruction(i.op, out, in, count,
+                    i.operand < 0 ? sources[0] : sources[static_cast<size_t>(i.operand)]);
         in = out;
       }
     }
@@ -222,7 +260,8 @@ void PointwiseKernel::run(const Arguments& arguments) const {
       run_rows(memory, std::min(row_, end * kChunk) - begin * kChunk, 0, 1);
     });
   } else {
-    parallel_for(rows, std::max<int64_t>(kParallelGrain / row_, 1), [&](int64_t begin, int64_t end) { run_rows(arguments.memory, row_, begin, end); });
+    parallel_for(rows, std::max<int64_t>(kParallelGrain / row_, 1),
+                 [&](int64_t begin, int64_t end) { run_rows(arguments.memory, row_, begin, end); });
   }
   if (padding_.block > 0) clear_padding(static_cast<float*>(arguments.memory.back()));
 }
@@ -231,7 +270,8 @@ void PointwiseKernel::clear_padding(float* y) const {
   const Padding& p = padding_;
   for (int64_t n = 0; n < p.outer; ++n) {
     float* last = y + ((n * p.blocks + p.blocks - 1) * p.inner) * p.block;
-    for (int64_t i = 0; i < p.inner; ++i) std::fill(last + i * p.block + p.first_lane, last + (i + 1) * p.block, 0.f);
+    for (int64_t i = 0; i < p.inner; ++i)
+      std::fill(last + i * p.block + p.first_lane, last + (i + 1) * p.block, 0.f);
   }
 }
 

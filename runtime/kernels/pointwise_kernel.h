@@ -16,7 +16,8 @@ class PointwiseKernel : public Kernel {
     PointOp op;
     int operand = -1;  // among the kernel's operands; -1 for unary
   };
-  // An axis of memory of y, outermost first: its extent, and by operand (x first, y left out) the stride in elements.
+  // An axis of memory of y, outermost first: its extent, and by operand (x first, y left out) the stride in
+  // elements.
   struct Loop {
     int64_t extent = 1;
     std::vector<int64_t> strides;
@@ -35,11 +36,11 @@ class PointwiseKernel : public Kernel {
   void clear_padding(float* y) const;
 
   std::vector<Instruction> program_;
-  std::vector<Loop> outer_;             // all loops but those of a tile
-  int64_t rows_ = 1, row_ = 1;          // a tile is rows_ rows of row_ elements, cut into chunks
+  std::vector<Loop> outer_;     // all loops but those of a tile
+  int64_t rows_ = 1, row_ = 1;  // a tile is rows_ rows of row_ elements, cut into chunks
   std::vector<int64_t> row_strides_, element_strides_;  // by operand
   int64_t outer_count_ = 1;
-  int64_t chunk_rows_ = 1;              // as many rows as are done at once
+  int64_t chunk_rows_ = 1;  // as many rows as are done at once
   Padding padding_;
 };
 

@@ -1,4 +1,5 @@
-// Pooling; global pooling and means over the spatial axes are poolings too (oneDNN's reduction is slow on blocked layouts).
+// Pooling; global pooling and means over the spatial axes are poolings too (oneDNN's reduction is slow on
+// blocked layouts).
 #include "runtime/kernels/families.h"
 
 namespace plica {
@@ -9,9 +10,15 @@ void build_pooling(PlanBuilder& builder, const LoweredOp& op, const PoolingParam
   const Dims& y = builder.value(op.outputs[0]).dims;
   onednn::PoolingShape shape;
   switch (p.kind) {
-    case PoolingParams::Kind::max: shape.algorithm = dnnl::algorithm::pooling_max; break;
-    case PoolingParams::Kind::average: shape.algorithm = dnnl::algorithm::pooling_avg_exclude_padding; break;
-    case PoolingParams::Kind::average_with_padding: shape.algorithm = dnnl::algorithm::pooling_avg_include_padding; break;
+    case PoolingParams::Kind::max:
+      shape.algorithm = dnnl::algorithm::pooling_max;
+      break;
+    case PoolingParams::Kind::average:
+      shape.algorithm = dnnl::algorithm::pooling_avg_exclude_padding;
+      break;
+    case PoolingParams::Kind::average_with_padding:
+      shape.algorithm = dnnl::algorithm::pooling_avg_include_padding;
+      break;
   }
   shape.kernel = p.window.kernel;
   shape.strides = p.window.strides;
@@ -29,7 +36,8 @@ void build_pooling(PlanBuilder& builder, const LoweredOp& op, const PoolingParam
       if (!accept_slow && primitive->implementation.find("jit") == std::string::npos) continue;
       const bool complete = op.chain.empty();
       const Placement from = builder.in_layout(op.inputs[0], shape.source);
-      const Placement to = complete ? builder.allocate(op.outputs[0], shape.destination) : builder.allocate_temporary(shape.destination);
+      const Placement to = complete ? builder.allocate(op.outputs[0], shape.destination)
+                                    : builder.allocate_temporary(shape.destination);
       builder.emit(op, "Pool", std::move(*primitive), {{DNNL_ARG_SRC, from}, {DNNL_ARG_DST, to}});
       if (!complete) build_chain(builder, op, 0, to, true);
       return;

@@ -12,7 +12,8 @@ Dims aligned_dims(const Dims& dims, size_t rank) {
   return out;
 }
 
-Placement operand_as(PlanBuilder& builder, const LoweredOp& op, int v, const Dims& dims, const onednn::Desc& wanted) {
+Placement operand_as(PlanBuilder& builder, const LoweredOp& op, int v, const Dims& dims,
+                     const onednn::Desc& wanted) {
   const LoweredValue& value = builder.value(v);
   if (value.constant.defined()) return builder.packed(value.constant, onednn::row_major(dims), wanted);
   if (value.dims == dims) return builder.in_layout(v, wanted);
@@ -30,25 +31,42 @@ Placement operand_as(PlanBuilder& builder, const LoweredOp& op, int v, const Dim
 std::vector<EltwiseOp> eltwise_of(const PointOp& op) {
   using A = dnnl::algorithm;
   switch (op.unary) {
-    case Unary::linear: return {{A::eltwise_linear, op.a, op.b}};
-    case Unary::relu: return {{A::eltwise_relu, 0.f, 0.f}};
-    case Unary::leaky_relu: return {{A::eltwise_relu, op.a, 0.f}};
-    case Unary::elu: return {{A::eltwise_elu, op.a, 0.f}};
-    case Unary::clip: return {{A::eltwise_clip, op.a, op.b}};
-    case Unary::sigmoid: return {{A::eltwise_logistic, 0.f, 0.f}};
-    case Unary::tanh: return {{A::eltwise_tanh, 0.f, 0.f}};
-    case Unary::hard_sigmoid: return {{A::eltwise_linear, op.a, op.b}, {A::eltwise_clip, 0.f, 1.f}};
-    case Unary::hard_swish: return {{A::eltwise_hardswish, 1.f / 6, 0.5f}};  // oneDNN 2.x has these built in
-    case Unary::swish: return {{A::eltwise_swish, op.a, 0.f}};
-    case Unary::exp: return {{A::eltwise_exp, 0.f, 0.f}};
-    case Unary::log: return {{A::eltwise_log, 0.f, 0.f}};
-    case Unary::sqrt: return {{A::eltwise_sqrt, 0.f, 0.f}};
-    case Unary::abs: return {{A::eltwise_abs, 0.f, 0.f}};
-    case Unary::square: return {{A::eltwise_square, 0.f, 0.f}};
-    case Unary::gelu: return {{A::eltwise_gelu_erf, 0.f, 0.f}};
+    case Unary::linear:
+      return {{A::eltwise_linear, op.a, op.b}};
+    case Unary::relu:
+      return {{A::eltwise_relu, 0.f, 0.f}};
+    case Unary::leaky_relu:
+      return {{A::eltwise_relu, op.a, 0.f}};
+    case Unary::elu:
+      return {{A::eltwise_elu, op.a, 0.f}};
+    case Unary::clip:
+      return {{A::eltwise_clip, op.a, op.b}};
+    case Unary::sigmoid:
+      return {{A::eltwise_logistic, 0.f, 0.f}};
+    case Unary::tanh:
+      return {{A::eltwise_tanh, 0.f, 0.f}};
+    case Unary::hard_sigmoid:
+      return {{A::eltwise_linear, op.a, op.b}, {A::eltwise_clip, 0.f, 1.f}};
+    case Unary::hard_swish:
+      return {{A::eltwise_hardswish, 1.f / 6, 0.5f}};  // oneDNN 2.x has these built in
+    case Unary::swish:
+      return {{A::eltwise_swish, op.a, 0.f}};
+    case Unary::exp:
+      return {{A::eltwise_exp, 0.f, 0.f}};
+    case Unary::log:
+      return {{A::eltwise_log, 0.f, 0.f}};
+    case Unary::sqrt:
+      return {{A::eltwise_sqrt, 0.f, 0.f}};
+    case Unary::abs:
+      return {{A::eltwise_abs, 0.f, 0.f}};
+    case Unary::square:
+      return {{A::eltwise_square, 0.f, 0.f}};
+    case Unary::gelu:
+      return {{A::eltwise_gelu_erf, 0.f, 0.f}};
     case Unary::reciprocal:
     case Unary::erf:
-    case Unary::soft_plus: return {};
+    case Unary::soft_plus:
+      return {};
   }
   return {};
 }
@@ -58,12 +76,18 @@ namespace {
 std::optional<dnnl::algorithm> binary_of(const PointOp& op) {
   using A = dnnl::algorithm;
   switch (op.binary) {
-    case Binary::add: return A::binary_add;
-    case Binary::mul: return A::binary_mul;
-    case Binary::sub: return op.reversed ? std::nullopt : std::optional(A::binary_sub);
-    case Binary::div: return op.reversed ? std::nullopt : std::optional(A::binary_div);
-    case Binary::min: return A::binary_min;
-    case Binary::max: return A::binary_max;
+    case Binary::add:
+      return A::binary_add;
+    case Binary::mul:
+      return A::binary_mul;
+    case Binary::sub:
+      return op.reversed ? std::nullopt : std::optional(A::binary_sub);
+    case Binary::div:
+      return op.reversed ? std::nullopt : std::optional(A::binary_div);
+    case Binary::min:
+      return A::binary_min;
+    case Binary::max:
+      return A::binary_max;
   }
   return std::nullopt;
 }
@@ -72,7 +96,8 @@ constexpr int kMostPostOps = 10;
 
 }  // namespace
 
-FusedChain::FusedChain(PlanBuilder& builder, const LoweredOp& op, const Dims& dims, const onednn::Desc& destination, bool in_place_sum) {
+FusedChain::FusedChain(PlanBuilder& builder, const LoweredOp& op, const Dims& dims,
+                       const onednn::Desc& destination, bool in_place_sum) {
   const Dims& result = builder.value(op.outputs[0]).dims;
   // Where channels are: the last axis of a matrix, axis 1 of an image.
   const bool flattened = dims.size() == 2;
@@ -102,7 +127,8 @@ FusedChain::FusedChain(PlanBuilder& builder, const LoweredOp& op, const Dims& di
       operand[channel] = channels;
       if (channels != 1 && channels != dims[channel]) return;
     }
-    if (full && !value.constant.defined() && in_place_sum && links_ == 0 && link.binary == Binary::add && value.dims == dims) {
+    if (full && !value.constant.defined() && in_place_sum && links_ == 0 && link.binary == Binary::add &&
+        value.dims == dims) {
       const Placement where = builder.placement(link.operand);
       if (where.desc && onednn::same_placement(*where.desc, destination) && builder.dies_here(where)) {
         summand_ = link.operand;
@@ -118,8 +144,9 @@ FusedChain::FusedChain(PlanBuilder& builder, const LoweredOp& op, const Dims& di
   }
 }
 
-// oneDNN 2.6 generates the code of an eltwise post-op once for each algorithm: of two with the same algorithm and other
-// parameters both would have the same. A second linear function is written as binary post-ops; others don't fuse.
+// oneDNN 2.6 generates the code of an eltwise post-op once for each algorithm: of two with the same algorithm
+// and other parameters both would have the same. A second linear function is written as binary post-ops;
+// others don't fuse.
 bool FusedChain::add_unary(const PointOp& link, const Dims& dims, const onednn::Desc& destination) {
   const auto clashes = [&](const EltwiseOp& e) {
     return std::ranges::any_of(eltwise_, [&](const EltwiseOp& other) {
@@ -143,7 +170,8 @@ bool FusedChain::add_unary(const PointOp& link, const Dims& dims, const onednn::
   return true;
 }
 
-void FusedChain::add_by_channel(dnnl::algorithm algorithm, float value, const Dims& dims, const onednn::Desc& destination) {
+void FusedChain::add_by_channel(dnnl::algorithm algorithm, float value, const Dims& dims,
+                                const onednn::Desc& destination) {
   Dims operand(dims.size(), 1);
   operand[1] = dims[1];
   const onednn::Desc desc = onednn::desc_of(operand, onednn::layout_of(destination));
@@ -153,7 +181,8 @@ void FusedChain::add_by_channel(dnnl::algorithm algorithm, float value, const Di
   post_ops_.binary(algorithm, desc);
 }
 
-void FusedChain::add_operands(PlanBuilder& builder, const LoweredOp& op, std::vector<PlanBuilder::PrimitiveOperand>& operands) const {
+void FusedChain::add_operands(PlanBuilder& builder, const LoweredOp& op,
+                              std::vector<PlanBuilder::PrimitiveOperand>& operands) const {
   for (const Operand& o : operands_) {
     const Placement place = o.value < 0 ? builder.packed(o.tensor, onednn::row_major(o.dims), o.desc)
                                         : operand_as(builder, op, o.value, o.dims, o.desc);

@@ -7,10 +7,12 @@ namespace {
 
 void check(dnnl_status_t status, const char* what) {
   if (status == dnnl_out_of_memory) throw std::bad_alloc();
-  require(status == dnnl_success, ErrorCode::internal, "oneDNN: {} failed with status {}", what, static_cast<int>(status));
+  require(status == dnnl_success, ErrorCode::internal, "oneDNN: {} failed with status {}", what,
+          static_cast<int>(status));
 }
 
-// oneDNN's handles of the operands. A handle is told its address only when that changes, which for most is never.
+// oneDNN's handles of the operands. A handle is told its address only when that changes, which for most is
+// never.
 class PrimitiveBinding : public Binding {
  public:
   std::vector<dnnl::memory> memory;
@@ -32,8 +34,10 @@ std::unique_ptr<Binding> PrimitiveKernel::bind() const {
   };
   for (const Operand& o : operands_) add(o.number, o.desc, o.constant.get());
   if (primitive_.scratch_bytes > 0) {
-    add(DNNL_ARG_SCRATCHPAD, onednn::Desc({static_cast<int64_t>(primitive_.scratch_bytes)}, dnnl::memory::data_type::u8,
-                                          dnnl::memory::format_tag::a), nullptr);
+    add(DNNL_ARG_SCRATCHPAD,
+        onednn::Desc({static_cast<int64_t>(primitive_.scratch_bytes)}, dnnl::memory::data_type::u8,
+                     dnnl::memory::format_tag::a),
+        nullptr);
   }
   return b;
 }
@@ -46,7 +50,8 @@ void PrimitiveKernel::run(const Arguments& arguments) const {
     check(dnnl_memory_set_data_handle(b.memory[i].get(), address), "setting an operand");
     b.address[i] = address;
   }
-  check(dnnl_primitive_execute(primitive_.primitive.get(), arguments.stream, static_cast<int>(b.arguments.size()), b.arguments.data()),
+  check(dnnl_primitive_execute(primitive_.primitive.get(), arguments.stream,
+                               static_cast<int>(b.arguments.size()), b.arguments.data()),
         primitive_.implementation.c_str());
 }
 

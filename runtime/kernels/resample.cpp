@@ -1,6 +1,6 @@
-// Resize and Upsample, nearest or linear. The rule that maps output to input coordinates has dozens of variants; it is
-// not repeated here. Instead the operator's own kernel resamples ramps when the plan is made, and what comes out says
-// for every output coordinate which inputs it is made of.
+// Resize and Upsample, nearest or linear. The rule that maps output to input coordinates has dozens of
+// variants; it is not repeated here. Instead the operator's own kernel resamples ramps when the plan is made,
+// and what comes out says for every output coordinate which inputs it is made of.
 #include <cmath>
 
 #include "engine/core/checked.h"
@@ -18,7 +18,8 @@ std::vector<Tap> taps_of(PlanBuilder& builder, const LoweredOp& op, size_t axis)
   const Dims& x = builder.value(op.inputs[0]).dims;
   const Dims& y = builder.value(op.outputs[0]).dims;
   Tensor ramp(DataType::float32, {1, 1, x[2], x[3]});
-  for (int64_t i = 0; i < ramp.size(); ++i) ramp.mutable_data<float>()[i] = static_cast<float>(axis == 2 ? i / x[3] : i % x[3]);
+  for (int64_t i = 0; i < ramp.size(); ++i)
+    ramp.mutable_data<float>()[i] = static_cast<float>(axis == 2 ? i / x[3] : i % x[3]);
   std::vector<Tensor> inputs(op.inputs.size());
   std::vector<const Tensor*> pointers(op.inputs.size(), nullptr);
   for (size_t i = 0; i < op.inputs.size(); ++i) {
@@ -59,18 +60,29 @@ void build_resample(PlanBuilder& builder, const LoweredOp& op, const ResamplePar
   const Placement from = builder.in_layout(op.inputs[0], onednn::desc_of(x, layout));
   int64_t outer = x[0], inner = 1;
   switch (layout) {
-    case Layout::row_major: outer = checked_mul(x[0], x[1]); break;
-    case Layout::channels_last: inner = x[1]; break;
-    case Layout::blocked8: inner = 8; break;
-    case Layout::blocked16: inner = 16; break;
+    case Layout::row_major:
+      outer = checked_mul(x[0], x[1]);
+      break;
+    case Layout::channels_last:
+      inner = x[1];
+      break;
+    case Layout::blocked8:
+      inner = 8;
+      break;
+    case Layout::blocked16:
+      inner = 16;
+      break;
   }
-  if (layout == Layout::blocked8 || layout == Layout::blocked16) outer = checked_mul(x[0], (x[1] + inner - 1) / inner);
+  if (layout == Layout::blocked8 || layout == Layout::blocked16)
+    outer = checked_mul(x[0], (x[1] + inner - 1) / inner);
   // Padding lanes of the input are zero, and so become those of the result.
   const onednn::Desc desc = onednn::desc_of(y, layout);
   const bool complete = op.chain.empty();
   const Placement to = complete ? builder.allocate(op.outputs[0], desc) : builder.allocate_temporary(desc);
-  builder.emit({"Resize", node_names(op), "resample", onednn::layout_name(desc)},
-               std::make_unique<ResampleKernel>(outer, x[2], x[3], inner, std::move(rows), std::move(columns)), {from, to});
+  builder.emit(
+      {"Resize", node_names(op), "resample", onednn::layout_name(desc)},
+      std::make_unique<ResampleKernel>(outer, x[2], x[3], inner, std::move(rows), std::move(columns)),
+      {from, to});
   if (!complete) build_chain(builder, op, 0, to, true);
 }
 

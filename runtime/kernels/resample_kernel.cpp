@@ -11,7 +11,8 @@ namespace {
 
 constexpr int64_t kParallelGrain = 8192;
 
-PLICA_INLINE void nearest_row_body(const float* x, float* y, const Tap* columns, int64_t count, int64_t inner) {
+PLICA_INLINE void nearest_row_body(const float* x, float* y, const Tap* columns, int64_t count,
+                                   int64_t inner) {
   if (inner == 1) {
     for (int64_t i = 0; i < count; ++i) y[i] = x[columns[i].first];
   } else if (inner == simd::kLanes) {
@@ -21,12 +22,13 @@ PLICA_INLINE void nearest_row_body(const float* x, float* y, const Tap* columns,
       simd::store(y + i * simd::kLanes, v);
     }
   } else {
-    for (int64_t i = 0; i < count; ++i) std::memcpy(y + i * inner, x + columns[i].first * inner, static_cast<size_t>(inner) * sizeof(float));
+    for (int64_t i = 0; i < count; ++i)
+      std::memcpy(y + i * inner, x + columns[i].first * inner, static_cast<size_t>(inner) * sizeof(float));
   }
 }
 
-PLICA_INLINE void linear_row_body(const float* top, const float* bottom, float weight, float* y, const Tap* columns, int64_t count,
-                                  int64_t inner) {
+PLICA_INLINE void linear_row_body(const float* top, const float* bottom, float weight, float* y,
+                                  const Tap* columns, int64_t count, int64_t inner) {
   for (int64_t i = 0; i < count; ++i) {
     const Tap& t = columns[i];
     const float* a = top + t.first * inner;
@@ -42,15 +44,23 @@ PLICA_INLINE void linear_row_body(const float* top, const float* bottom, float w
   }
 }
 
-PLICA_FOR_EACH_ISA(nearest_row, (const float* x, float* y, const Tap* columns, int64_t count, int64_t inner), (x, y, columns, count, inner))
+PLICA_FOR_EACH_ISA(nearest_row, (const float* x, float* y, const Tap* columns, int64_t count, int64_t inner),
+                   (x, y, columns, count, inner))
 PLICA_FOR_EACH_ISA(linear_row,
-                   (const float* top, const float* bottom, float weight, float* y, const Tap* columns, int64_t count, int64_t inner),
+                   (const float* top, const float* bottom, float weight, float* y, const Tap* columns,
+                    int64_t count, int64_t inner),
                    (top, bottom, weight, y, columns, count, inner))
 
 }  // namespace
 
-ResampleKernel::ResampleKernel(int64_t outer, int64_t height, int64_t width, int64_t inner, std::vector<Tap> rows, std::vector<Tap> columns)
-    : outer_(outer), height_(height), width_(width), inner_(inner), rows_(std::move(rows)), columns_(std::move(columns)) {
+ResampleKernel::ResampleKernel(int64_t outer, int64_t height, int64_t width, int64_t inner,
+                               std::vector<Tap> rows, std::vector<Tap> columns)
+    : outer_(outer),
+      height_(height),
+      width_(width),
+      inner_(inner),
+      rows_(std::move(rows)),
+      columns_(std::move(columns)) {
   const auto exact = [](const Tap& t) { return t.weight == 0.f; };
   nearest_ = std::ranges::all_of(rows_, exact) && std::ranges::all_of(columns_, exact);
 }
@@ -58,22 +68,26 @@ ResampleKernel::ResampleKernel(int64_t outer, int64_t height, int64_t width, int
 void ResampleKernel::run(const Arguments& arguments) const {
   const auto* x = static_cast<const float*>(arguments.memory[0]);
   auto* y = static_cast<float*>(arguments.memory[1]);
-  const auto out_height = static_cast<int64_t>(rows_.size()), out_width = static_cast<int64_t>(columns_.size());
+  const auto out_height = static_cast<int64_t>(rows_.size()),
+             out_width = static_cast<int64_t>(columns_.size());
   const int64_t in_row = width_ * inner_, out_row = out_width * inner_;
-  parallel_for(outer_ * out_height, std::max<int64_t>(1, kParallelGrain / out_row), [&](int64_t begin, int64_t end) {
-    for (int64_t r = begin; r < end; ++r) {
-      const Tap& t = rows_[static_cast<size_t>(r % out_height)];
-      const float* plane = x + r / out_height * height_ * in_row;
-      float* out = y + r * out_row;
-      if (!nearest_) {
-        linear_row(plane + t.first * in_row, plane + t.second * in_row, t.weight, out, columns_.data(), out_width, inner_);
-      } else if (r > begin && r % out_height > 0 && rows_[static_cast<size_t>(r % out_height - 1)].first == t.first) {
-        std::memcpy(out, out - out_row, static_cast<size_t>(out_row) * sizeof(float));
-      } else {
-        nearest_row(plane + t.first * in_row, out, columns_.data(), out_width, inner_);
-      }
-    }
-  });
+  parallel_for(outer_ * out_height, std::max<int64_t>(1, kParallelGrain / out_row),
+               [&](int64_t begin, int64_t end) {
+                 for (int64_t r = begin; r < end; ++r) {
+                   const Tap& t = rows_[static_cast<size_t>(r % out_height)];
+                   const float* plane = x + r / out_height * height_ * in_row;
+                   float* out = y + r * out_row;
+                   if (!nearest_) {
+                     linear_row(plane + t.first * in_row, plane + t.second * in_row, t.weight, out,
+                                columns_.data(), out_width, inner_);
+                   } else if (r > begin && r % out_height > 0 &&
+                              rows_[static_cast<size_t>(r % out_height - 1)].first == t.first) {
+                     std::memcpy(out, out - out_row, static_cast<size_t>(out_row) * sizeof(float));
+                   } else {
+                     nearest_row(plane + t.first * in_row, out, columns_.data(), out_width, inner_);
+                   }
+                 }
+               });
 }
 
 }  // namespace plica

@@ -16,7 +16,8 @@ struct Tap {
 // x is [outer, taps' input, taps' input, inner].
 class ResampleKernel : public Kernel {  // operands: x, y
  public:
-  ResampleKernel(int64_t outer, int64_t height, int64_t width, int64_t inner, std::vector<Tap> rows, std::vector<Tap> columns);
+  ResampleKernel(int64_t outer, int64_t height, int64_t width, int64_t inner, std::vector<Tap> rows,
+                 std::vector<Tap> columns);
   void run(const Arguments& arguments) const override;
 
  private:

@@ -39,15 +39,18 @@ void build_softmax(PlanBuilder& builder, const LoweredOp& op, const SoftmaxParam
 void build_layer_norm(PlanBuilder& builder, const LoweredOp& op, const LayerNormParams& p) {
   const Dims& dims = builder.value(op.inputs[0]).dims;
   const int64_t row = row_length(dims, p.axes);
-  const bool has_scale = op.inputs.size() > 1 && op.inputs[1] >= 0, has_shift = op.inputs.size() > 2 && op.inputs[2] >= 0;
+  const bool has_scale = op.inputs.size() > 1 && op.inputs[1] >= 0,
+             has_shift = op.inputs.size() > 2 && op.inputs[2] >= 0;
   const Placement from = builder.row_major(op.inputs[0]);
   std::vector<Placement> operands = {from};
   if (has_scale) operands.push_back(builder.row_major(op.inputs[1]));
   if (has_shift) operands.push_back(builder.row_major(op.inputs[2]));
   const Placement to = result_place(builder, op, from);
   operands.push_back(to);
-  builder.emit({"LayerNormalization", node_names(op), "rows", onednn::layout_name(*from.desc)},
-               std::make_unique<LayerNormKernel>(checked_elements(dims) / row, row, p.epsilon, has_scale, has_shift), operands);
+  builder.emit(
+      {"LayerNormalization", node_names(op), "rows", onednn::layout_name(*from.desc)},
+      std::make_unique<LayerNormKernel>(checked_elements(dims) / row, row, p.epsilon, has_scale, has_shift),
+      operands);
   if (!op.chain.empty()) build_chain(builder, op, 0, to, true);
 }
 
@@ -56,7 +59,8 @@ void build_reduce_mean(PlanBuilder& builder, const LoweredOp& op, const ReduceMe
   const int64_t row = row_length(dims, p.axes);
   const Placement from = builder.row_major(op.inputs[0]);
   const onednn::Desc desc = onednn::row_major(builder.value(op.outputs[0]).dims);
-  const Placement to = op.chain.empty() ? builder.allocate(op.outputs[0], desc) : builder.allocate_temporary(desc);
+  const Placement to =
+      op.chain.empty() ? builder.allocate(op.outputs[0], desc) : builder.allocate_temporary(desc);
   builder.emit({"ReduceMean", node_names(op), "rows", onednn::layout_name(desc)},
                std::make_unique<RowMeanKernel>(checked_elements(dims) / row, row), {from, to});
   if (!op.chain.empty()) build_chain(builder, op, 0, to, true);

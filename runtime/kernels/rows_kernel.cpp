@@ -45,7 +45,8 @@ PLICA_INLINE float sum_of_squares(const float* x, int64_t count, float mean) {
   return sum;
 }
 
-PLICA_INLINE void normalize_row_body(const float* x, const float* scale, const float* shift, float* y, int64_t row, float epsilon) {
+PLICA_INLINE void normalize_row_body(const float* x, const float* scale, const float* shift, float* y,
+                                     int64_t row, float epsilon) {
   const float mean = sum_of(x, row) / static_cast<float>(row);
   const float variance = sum_of_squares(x, row, mean) / static_cast<float>(row);
   const float inverse = 1.f / std::sqrt(variance + epsilon);
@@ -57,9 +58,13 @@ PLICA_INLINE void normalize_row_body(const float* x, const float* scale, const f
   }
 }
 
-PLICA_INLINE void mean_row_body(const float* x, float* y, int64_t row) { *y = sum_of(x, row) / static_cast<float>(row); }
+PLICA_INLINE void mean_row_body(const float* x, float* y, int64_t row) {
+  *y = sum_of(x, row) / static_cast<float>(row);
+}
 
-PLICA_FOR_EACH_ISA(normalize_row, (const float* x, const float* scale, const float* shift, float* y, int64_t row, float epsilon),
+PLICA_FOR_EACH_ISA(normalize_row,
+                   (const float* x, const float* scale, const float* shift, float* y, int64_t row,
+                    float epsilon),
                    (x, scale, shift, y, row, epsilon))
 PLICA_FOR_EACH_ISA(mean_row, (const float* x, float* y, int64_t row), (x, y, row))
 
@@ -72,7 +77,8 @@ void LayerNormKernel::run(const Arguments& a) const {
   const auto* shift = has_shift_ ? static_cast<const float*>(a.memory[next++]) : nullptr;
   auto* y = static_cast<float*>(a.memory[next]);
   parallel_for(rows_, std::max<int64_t>(1, kParallelGrain / row_), [&](int64_t begin, int64_t end) {
-    for (int64_t r = begin; r < end; ++r) normalize_row(x + r * row_, scale, shift, y + r * row_, row_, epsilon_);
+    for (int64_t r = begin; r < end; ++r)
+      normalize_row(x + r * row_, scale, shift, y + r * row_, row_, epsilon_);
   });
 }
 

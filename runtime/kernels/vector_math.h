@@ -1,6 +1,6 @@
-// Elementwise functions on vectors of 16 floats, written once with the compiler's vector types: compiled for AVX-512,
-// AVX2 or the baseline by whom they are inlined into (PLICA_FOR_EACH_ISA below).
-// Errors: exp, sigmoid, tanh, swish are within a few units in the last place of the result's magnitude scale.
+// Elementwise functions on vectors of 16 floats, written once with the compiler's vector types: compiled for
+// AVX-512, AVX2 or the baseline by whom they are inlined into (PLICA_FOR_EACH_ISA below). Errors: exp,
+// sigmoid, tanh, swish are within a few units in the last place of the result's magnitude scale.
 #pragma once
 
 #include <cmath>
@@ -144,21 +144,24 @@ Isa best_isa();
 
 }  // namespace plica::simd
 
-// Defines `result name(parameters)` that calls the always_inline function `name_body(arguments)`, compiled for the CPU
-// that runs it.
+// Defines `result name(parameters)` that calls the always_inline function `name_body(arguments)`, compiled
+// for the CPU that runs it.
 #if defined(__x86_64__)
-#define PLICA_FOR_EACH_ISA(name, parameters, arguments)                                                          \
-  [[gnu::target("avx512f,avx512dq,avx512bw,avx512vl,fma,avx2")]] static void name##_avx512 parameters {          \
-    name##_body arguments;                                                                                       \
-  }                                                                                                              \
-  [[gnu::target("fma,avx2")]] static void name##_avx2 parameters { name##_body arguments; }                      \
-  static void name##_baseline parameters { name##_body arguments; }                                              \
-  static void name parameters {                                                                                  \
-    switch (::plica::simd::best_isa()) {                                                                         \
-      case ::plica::simd::Isa::avx512: return name##_avx512 arguments;                                           \
-      case ::plica::simd::Isa::avx2: return name##_avx2 arguments;                                               \
-      case ::plica::simd::Isa::baseline: return name##_baseline arguments;                                       \
-    }                                                                                                            \
+#define PLICA_FOR_EACH_ISA(name, parameters, arguments)                                                 \
+  [[gnu::target("avx512f,avx512dq,avx512bw,avx512vl,fma,avx2")]] static void name##_avx512 parameters { \
+    name##_body arguments;                                                                              \
+  }                                                                                                     \
+  [[gnu::target("fma,avx2")]] static void name##_avx2 parameters { name##_body arguments; }             \
+  static void name##_baseline parameters { name##_body arguments; }                                     \
+  static void name parameters {                                                                         \
+    switch (::plica::simd::best_isa()) {                                                                \
+      case ::plica::simd::Isa::avx512:                                                                  \
+        return name##_avx512 arguments;                                                                 \
+      case ::plica::simd::Isa::avx2:                                                                    \
+        return name##_avx2 arguments;                                                                   \
+      case ::plica::simd::Isa::baseline:                                                                \
+        return name##_baseline arguments;                                                               \
+    }                                                                                                   \
   }
 #else
 #define PLICA_FOR_EACH_ISA(name, parameters, arguments) \

@@ -1,9 +1,9 @@
-// The layer over oneDNN: the only place that knows which major version is there. Memory descriptors, and a factory for
-// each kind of primitive that takes the same arguments whatever the version.
+// The layer over oneDNN: the only place that knows which major version is there. Memory descriptors, and a
+// factory for each kind of primitive that takes the same arguments whatever the version.
 //
-// Every primitive is made with a user-managed scratchpad: only then may threads run one primitive at the same time.
-// Factories return nullopt when oneDNN has no implementation, and throw Error(internal) for anything else.
-// Thread safety: all functions may be called from any thread.
+// Every primitive is made with a user-managed scratchpad: only then may threads run one primitive at the same
+// time. Factories return nullopt when oneDNN has no implementation, and throw Error(internal) for anything
+// else. Thread safety: all functions may be called from any thread.
 #pragma once
 
 #include <oneapi/dnnl/dnnl.hpp>
@@ -39,7 +39,8 @@ Layout layout_of(const Desc& desc);
 Dims dims_of(const Desc& desc);
 size_t bytes_of(const Desc& desc);
 bool is_row_major(const Desc& desc);
-// The same elements at the same offsets: strides of axes of size 1 don't matter, nor does blocking that does nothing.
+// The same elements at the same offsets: strides of axes of size 1 don't matter, nor does blocking that does
+// nothing.
 bool same_placement(const Desc& a, const Desc& b);
 
 // One axis of memory: `extent` steps of `stride` elements, each `step` along the tensor's axis `axis`.
@@ -47,8 +48,8 @@ struct Axis {
   int axis = 0;
   int64_t extent = 0, stride = 0, step = 1;
 };
-// The axes in order of memory, outermost first, an outer and an inner one for a blocked axis, with padding; those of
-// extent 1 too. Nullopt for formats that are no strides and blocks.
+// The axes in order of memory, outermost first, an outer and an inner one for a blocked axis, with padding;
+// those of extent 1 too. Nullopt for formats that are no strides and blocks.
 std::optional<std::vector<Axis>> axes_of_memory(const Desc& desc);
 bool has_padding(const Desc& desc);
 // The block of the channel axis; 1 when it has none. 0 for anything else that is blocked.
@@ -60,7 +61,7 @@ std::string layout_name(const Desc& desc);
 
 struct Primitive {
   dnnl::primitive primitive;
-  std::string implementation;   // oneDNN's name for it
+  std::string implementation;  // oneDNN's name for it
   Desc source, weights, destination;
   size_t scratch_bytes = 0;
 };
@@ -69,7 +70,7 @@ struct Primitive {
 class PostOps {
  public:
   void eltwise(dnnl::algorithm algorithm, float alpha, float beta);
-  void sum();                                             // adds what the destination held
+  void sum();  // adds what the destination held
   void binary(dnnl::algorithm algorithm, const Desc& operand);
   int size() const { return ops_.len(); }
   dnnl::primitive_attr attributes() const;
@@ -81,21 +82,23 @@ class PostOps {
 int post_op_argument(int index);
 
 struct ConvolutionShape {
-  Desc source, weights, destination;    // layouts given or `any`
+  Desc source, weights, destination;  // layouts given or `any`
   bool has_bias = false;
-  Dims strides, dilations;              // dilation 1: dense
+  Dims strides, dilations;  // dilation 1: dense
   Dims pads_begin, pads_end;
 };
 enum class ConvolutionMethod { direct, winograd };
 // All implementations that fit, in oneDNN's order, up to the first that `accept` likes.
-std::optional<Primitive> convolution(const ConvolutionShape& shape, const PostOps& post_ops, ConvolutionMethod method,
+std::optional<Primitive> convolution(const ConvolutionShape& shape, const PostOps& post_ops,
+                                     ConvolutionMethod method,
                                      const std::function<bool(const std::string& implementation)>& accept);
 std::optional<Primitive> deconvolution(const ConvolutionShape& shape, const PostOps& post_ops);
 // source [M, K] * weights [K, N], or with equal batch axes before these.
-std::optional<Primitive> matmul(const Desc& source, const Desc& weights, bool has_bias, const Desc& destination, const PostOps& post_ops);
+std::optional<Primitive> matmul(const Desc& source, const Desc& weights, bool has_bias,
+                                const Desc& destination, const PostOps& post_ops);
 // source [M, K], weights [N, K].
-std::optional<Primitive> inner_product(const Desc& source, const Desc& weights, bool has_bias, const Desc& destination,
-                                       const PostOps& post_ops);
+std::optional<Primitive> inner_product(const Desc& source, const Desc& weights, bool has_bias,
+                                       const Desc& destination, const PostOps& post_ops);
 struct PoolingShape {
   Desc source, destination;
   dnnl::algorithm algorithm = dnnl::algorithm::pooling_max;

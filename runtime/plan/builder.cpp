@@ -5,6 +5,7 @@
 
 #include "engine/core/checked.h"
 #include "engine/core/fail.h"
+#include "engine/core/parallel.h"
 #include "runtime/kernels/copy.h"
 #include "runtime/kernels/primitive_kernel.h"
 
@@ -20,7 +21,11 @@ std::string node_names(const LoweredOp& op) {
 }
 
 PlanBuilder::PlanBuilder(LoweredGraph graph, const BuildOptions& options, ConstantCache& constants)
-    : graph_(std::move(graph)), options_(options), constants_(constants), plan_(std::make_shared<Plan>()) {}
+    : graph_(std::move(graph)),
+      options_(options),
+      constants_(constants),
+      threads_(current_threads()),
+      plan_(std::make_shared<Plan>()) {}
 
 std::shared_ptr<const Plan> PlanBuilder::build() {
   uses_left_ = graph_.use_counts();
@@ -32,7 +37,8 @@ std::shared_ptr<const Plan> PlanBuilder::build() {
     const LoweredValue& value = graph_.values[v];
     if (value.dynamic) dynamic_slot_[v] = plan_->dynamic_slots++;
     if (value.graph_input < 0) continue;
-    plan_->dynamic_inputs.resize(std::max(plan_->dynamic_inputs.size(), static_cast<size_t>(value.graph_input) + 1), -1);
+    plan_->dynamic_inputs.resize(
+        std::max(plan_->dynamic_inputs.size(), static_cast<size_t>(value.graph_input) + 1), -1);
     if (value.dynamic) {
       plan_->dynamic_inputs[static_cast<size_t>(value.graph_input)] = dynamic_slot_[v];
       continue;
@@ -47,16 +53,46 @@ std::shared_ptr<const Plan> PlanBuilder::build() {
   }
   for (const LoweredOp& op : graph_.ops) {
     current_ = &op;
-    with_context([&] { build_step(*this, op); }, [&] { return op.nodes.empty() ? "" : describe(*op.nodes.front()); });
+    const ThreadScope threads(is_small(op) ? 1 : threads_);
+    with_context([&] { build_step(*this, op); },
+                 [&] { return op.nodes.empty() ? "" : describe(*op.nodes.front()); });
     for (int v : reads_of(op)) {
       --uses_left_[static_cast<size_t>(v)];
-      for (const Placement& p : places_[static_cast<size_t>(v)]) --storage_uses_[static_cast<size_t>(p.storage)];
+      for (const Placement& p : places_[static_cast<size_t>(v)])
+        --storage_uses_[static_cast<size_t>(p.storage)];
     }
   }
   current_ = nullptr;
   finish_outputs();
   plan_arena();
   return plan_;
+}
+
+// Waking the team and waiting for it takes some microseconds, and milliseconds when other processes want the
+// CPUs: an operation that one thread does in a few microseconds is left to it.
+bool PlanBuilder::is_small(const LoweredOp& op) const {
+  constexpr double kSmall = 3e5;      // multiply-adds
+  constexpr double kPerElement = 16;  // what moving an element costs in these
+  double elements = 0;
+  for (int v : reads_of(op)) {
+    if (graph_.value(v).dynamic) return false;
+    if (!graph_.value(v).constant.defined())
+      elements += static_cast<double>(checked_elements(graph_.value(v).dims));
+  }
+  double result = 0;
+  for (int v : op.outputs) {
+    if (v >= 0) result += static_cast<double>(checked_elements(graph_.value(v).dims));
+  }
+  double sums = 0;  // terms of each element of the result
+  if (op.is<ConvolutionParams>()) {
+    const Dims& w = graph_.value(op.inputs[1]).dims;
+    sums = static_cast<double>(checked_elements(w)) / static_cast<double>(std::max<int64_t>(w[0], 1));
+  } else if (op.is<MatMulParams>()) {
+    const MatMulParams& p = *op.get_if<MatMulParams>();
+    const Dims& a = graph_.value(op.inputs[0]).dims;
+    sums = static_cast<double>(p.transpose_a ? a[0] : a.back());
+  }
+  return result * sums + (elements + result) * kPerElement < kSmall;
 }
 
 // ---- places
@@ -211,7 +247,8 @@ std::optional<Placement> PlanBuilder::place_at_home(int v, const onednn::Desc& d
   const int64_t block = onednn::channel_block(desc);
   if (onednn::is_row_major(desc) && onednn::bytes_of(desc) == onednn::bytes_of(onednn::row_major(dims))) {
     layout = onednn::Layout::row_major;
-  } else if ((block == 8 || block == 16) && axis == 1 && home->first % block == 0 && dims[1] % block == 0 && whole[1] % block == 0) {
+  } else if ((block == 8 || block == 16) && axis == 1 && home->first % block == 0 && dims[1] % block == 0 &&
+             whole[1] % block == 0) {
     layout = block == 8 ? onednn::Layout::blocked8 : onednn::Layout::blocked16;
   } else {
     return std::nullopt;
@@ -230,12 +267,14 @@ std::optional<Placement> PlanBuilder::place_at_home(int v, const onednn::Desc& d
 
 // ---- steps
 
-void PlanBuilder::emit(StepInfo info, std::unique_ptr<const Kernel> kernel, const std::vector<Placement>& operands) {
+void PlanBuilder::emit(StepInfo info, std::unique_ptr<const Kernel> kernel,
+                       const std::vector<Placement>& operands) {
   const int step = static_cast<int>(plan_->steps.size());
   Step s;
   s.info = std::move(info);
   plan_->scratch_bytes = std::max(plan_->scratch_bytes, kernel->scratch_bytes());
   s.kernel = std::move(kernel);
+  s.threads = current_threads();
   for (const Placement& p : operands) {
     s.operands.push_back({p.storage, p.offset});
     Lifetime& life = lifetimes_[static_cast<size_t>(p.storage)];
@@ -252,26 +291,31 @@ void PlanBuilder::emit(const LoweredOp& op, std::string kind, onednn::Primitive 
   std::vector<Placement> places;
   for (const PrimitiveOperand& o : operands) {
     if (o.number == DNNL_ARG_DST) info.layout = onednn::layout_name(*o.placement.desc);
-    kernel_operands.push_back({o.number, *o.placement.desc, plan_->storages[static_cast<size_t>(o.placement.storage)].constant});
+    kernel_operands.push_back(
+        {o.number, *o.placement.desc, plan_->storages[static_cast<size_t>(o.placement.storage)].constant});
     places.push_back(o.placement);
   }
-  emit(std::move(info), std::make_unique<PrimitiveKernel>(std::move(primitive), std::move(kernel_operands)), places);
+  emit(std::move(info), std::make_unique<PrimitiveKernel>(std::move(primitive), std::move(kernel_operands)),
+       places);
 }
 
 void PlanBuilder::reorder(const std::string& nodes, const Placement& from, const Placement& to) {
   auto primitive = onednn::reorder(*from.desc, *to.desc);
-  require(primitive.has_value(), ErrorCode::internal, "no reorder from {} to {}", onednn::layout_name(*from.desc),
-          onednn::layout_name(*to.desc));
+  require(primitive.has_value(), ErrorCode::internal, "no reorder from {} to {}",
+          onednn::layout_name(*from.desc), onednn::layout_name(*to.desc));
   LoweredOp op;
   StepInfo info{"reorder", nodes, primitive->implementation, onednn::layout_name(*to.desc)};
   auto constant = plan_->storages[static_cast<size_t>(from.storage)].constant;
-  std::vector<PrimitiveKernel::Operand> operands = {{DNNL_ARG_SRC, *from.desc, constant}, {DNNL_ARG_DST, *to.desc, nullptr}};
-  emit(std::move(info), std::make_unique<PrimitiveKernel>(std::move(*primitive), std::move(operands)), {from, to});
+  std::vector<PrimitiveKernel::Operand> operands = {{DNNL_ARG_SRC, *from.desc, constant},
+                                                    {DNNL_ARG_DST, *to.desc, nullptr}};
+  emit(std::move(info), std::make_unique<PrimitiveKernel>(std::move(*primitive), std::move(operands)),
+       {from, to});
 }
 
 // ---- the end
 
-// A result that fills its memory in row-major order is computed into the caller's tensor; others are copied there.
+// A result that fills its memory in row-major order is computed into the caller's tensor; others are copied
+// there.
 void PlanBuilder::finish_outputs() {
   for (size_t i = 0; i < graph_.outputs.size(); ++i) {
     const int v = graph_.outputs[i];
@@ -298,7 +342,8 @@ void PlanBuilder::finish_outputs() {
         copy.index = static_cast<int>(i);
         copy.bytes = bytes;
         const Placement to{add_storage(std::move(copy)), 0, p.desc};
-        emit({"copy", value.source ? value.source->name() : "", "copy", ""}, std::make_unique<CopyKernel>(bytes), {p, to});
+        emit({"copy", value.source ? value.source->name() : "", "copy", ""},
+             std::make_unique<CopyKernel>(bytes), {p, to});
       }
     }
     plan_->outputs.push_back(std::move(out));

@@ -1,6 +1,7 @@
-// PlanBuilder: turns lowered operations into steps. It knows where each value lies and in which layout, inserts
-// reorders where an operation wants another one, and tells operations when they may write in place. The families of
-// kernels (runtime/kernels/<family>.cpp) each build the steps of their operations with it; build_step.cpp is the table.
+// PlanBuilder: turns lowered operations into steps. It knows where each value lies and in which layout,
+// inserts reorders where an operation wants another one, and tells operations when they may write in place.
+// The families of kernels (runtime/kernels/<family>.cpp) each build the steps of their operations with it;
+// build_step.cpp is the table.
 #pragma once
 
 #include <memory>
@@ -18,7 +19,8 @@
 namespace plica {
 
 struct BuildOptions {
-  // The layout of activations between convolutions. Row-major stands for: choose by the graph (layout_policy.h).
+  // The layout of activations between convolutions. Row-major stands for: choose by the CPU
+  // (layout_policy.h).
   onednn::Layout layout = onednn::Layout::row_major;
   bool winograd = true;
 };
@@ -47,7 +49,8 @@ class PlanBuilder {
   // The float32 value in this layout: where it lies already, or reordered by a step.
   Placement in_layout(int v, const onednn::Desc& desc);
   Placement row_major(int v);
-  // Constant weights in a layout; `from` describes the row-major tensor's elements as the primitive sees them.
+  // Constant weights in a layout; `from` describes the row-major tensor's elements as the primitive sees
+  // them.
   Placement packed(const Tensor& tensor, const onednn::Desc& from, const onednn::Desc& desc);
 
   // New memory for a result; the value lies there from now on.
@@ -67,15 +70,17 @@ class PlanBuilder {
     int number;
     Placement placement;
   };
-  void emit(const LoweredOp& op, std::string kind, onednn::Primitive primitive, const std::vector<PrimitiveOperand>& operands);
+  void emit(const LoweredOp& op, std::string kind, onednn::Primitive primitive,
+            const std::vector<PrimitiveOperand>& operands);
   void reorder(const std::string& nodes, const Placement& from, const Placement& to);
 
  private:
   // A Concat whose parts may be computed into its result directly.
   struct Home {
-    int concat = -1;        // operation
-    int64_t first = 0;      // channel of the result where the part begins
+    int concat = -1;    // operation
+    int64_t first = 0;  // channel of the result where the part begins
   };
+  bool is_small(const LoweredOp& op) const;
   void choose_homes();
   std::optional<Placement> place_at_home(int v, const onednn::Desc& desc);
   int add_storage(Storage storage);
@@ -86,16 +91,17 @@ class PlanBuilder {
   LoweredGraph graph_;
   BuildOptions options_;
   ConstantCache& constants_;
+  int threads_;
   std::shared_ptr<Plan> plan_;
-  std::vector<int> uses_left_;                              // by value
-  std::vector<std::vector<Placement>> places_;              // by value: as produced, then reordered copies
-  std::vector<int> storage_uses_;                           // by storage: reads to come of the values there
+  std::vector<int> uses_left_;                  // by value
+  std::vector<std::vector<Placement>> places_;  // by value: as produced, then reordered copies
+  std::vector<int> storage_uses_;               // by storage: reads to come of the values there
   const LoweredOp* current_ = nullptr;
-  std::vector<Lifetime> lifetimes_;                         // by storage
-  std::vector<std::optional<Home>> homes_;                  // by value
+  std::vector<Lifetime> lifetimes_;                                       // by storage
+  std::vector<std::optional<Home>> homes_;                                // by value
   std::unordered_map<int, std::pair<int, onednn::Layout>> home_storage_;  // by concat operation
   std::unordered_map<const void*, int> constant_storage_;
-  std::vector<int> dynamic_slot_;                           // by value, or -1
+  std::vector<int> dynamic_slot_;  // by value, or -1
 };
 
 // Builds the steps of one operation.

@@ -10,7 +10,9 @@
 
 namespace plica {
 
-// `facts` have concrete types for all inputs. The current number of threads (ThreadScope) is that of the plan's runs.
-std::shared_ptr<const Plan> compile(const Graph& graph, const GraphFacts& facts, const BuildOptions& options, ConstantCache& constants);
+// `facts` have concrete types for all inputs. The current number of threads (ThreadScope) is that of the
+// plan's runs.
+std::shared_ptr<const Plan> compile(const Graph& graph, const GraphFacts& facts, const BuildOptions& options,
+                                    ConstantCache& constants);
 
 }  // namespace plica

@@ -1,9 +1,12 @@
 #include "runtime/plan/constants.h"
 
 #include "engine/core/fail.h"
+#include "engine/core/parallel.h"
 
 namespace plica {
 namespace {
+
+constexpr size_t kSmallBytes = 1 << 20;
 
 std::shared_ptr<const Constant> pack(const Tensor& tensor, const onednn::Desc& from, const onednn::Desc& to) {
   auto c = std::make_shared<Constant>();
@@ -17,6 +20,8 @@ std::shared_ptr<const Constant> pack(const Tensor& tensor, const onednn::Desc& f
   }
   c->packed = Tensor::zeros(DataType::float32, {static_cast<int64_t>((onednn::bytes_of(to) + 3) / 4)});
   c->memory = dnnl::memory(to, onednn::cpu_engine(), c->packed.mutable_raw());
+  // A small tensor is not worth waking the other threads.
+  const ThreadScope threads(tensor.bytes() < kSmallBytes ? 1 : current_threads());
   dnnl::memory source(from, onednn::cpu_engine(), const_cast<void*>(tensor.raw()));
   dnnl::stream stream(onednn::cpu_engine());
   dnnl::reorder(source, c->memory).execute(stream, source, c->memory);
@@ -26,8 +31,10 @@ std::shared_ptr<const Constant> pack(const Tensor& tensor, const onednn::Desc& f
 
 }  // namespace
 
-std::shared_ptr<const Constant> ConstantCache::get(const Tensor& tensor, const onednn::Desc& from, const onednn::Desc& to) {
-  require(tensor.type() == DataType::float32, ErrorCode::internal, "packing a constant of type {}", to_string(tensor.type()));
+std::shared_ptr<const Constant> ConstantCache::get(const Tensor& tensor, const onednn::Desc& from,
+                                                   const onednn::Desc& to) {
+  require(tensor.type() == DataType::float32, ErrorCode::internal, "packing a constant of type {}",
+          to_string(tensor.type()));
   std::lock_guard lock(mutex_);
   auto& known = by_source_[tensor.raw()];
   std::erase_if(known, [](const auto& weak) { return weak.expired(); });

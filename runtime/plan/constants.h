@@ -1,6 +1,5 @@
-// Packed constants: weights and other tensors of the model in the layouts that kernels want, made once and shared by
-// the plans of all shapes.
-// Thread safety: all.
+// Packed constants: weights and other tensors of the model in the layouts that kernels want, made once and
+// shared by the plans of all shapes. Thread safety: all.
 #pragma once
 
 #include <memory>
@@ -14,10 +13,10 @@
 namespace plica {
 
 struct Constant {
-  Tensor source;             // kept: its address is part of the key
-  onednn::Desc from, desc;   // how the source is read, and how the data lie
-  Tensor packed;             // shares the source's buffer when the layouts agree
-  dnnl::memory memory;       // one handle for all threads: giving oneDNN the address again would write the padding
+  Tensor source;            // kept: its address is part of the key
+  onednn::Desc from, desc;  // how the source is read, and how the data lie
+  Tensor packed;            // shares the source's buffer when the layouts agree
+  dnnl::memory memory;  // one handle for all threads: giving oneDNN the address again would write the padding
 };
 
 class ConstantCache {

@@ -53,7 +53,9 @@ class Fuser {
     return p < 0 ? nullptr : &g_.ops[static_cast<size_t>(p)];
   }
   // The same when nothing but one operation reads v.
-  LoweredOp* only_for(int v) { return v >= 0 && uses(v) == 1 && !g_.value(v).constant.defined() ? producer(v) : nullptr; }
+  LoweredOp* only_for(int v) {
+    return v >= 0 && uses(v) == 1 && !g_.value(v).constant.defined() ? producer(v) : nullptr;
+  }
 
   // Operation i is `before` followed by what it was; `between` is the value that goes away.
   void absorb(size_t i, LoweredOp& before, int between) {
@@ -79,7 +81,8 @@ class Fuser {
   }
   bool can_swap_root(const LoweredOp& op) const {
     return !op.chain.empty() && !op.chain[0].is_unary && op.chain[0].operand != op.inputs[0] &&
-           dims(op.chain[0].operand) == dims(op.inputs[0]) && !g_.value(op.chain[0].operand).constant.defined();
+           dims(op.chain[0].operand) == dims(op.inputs[0]) &&
+           !g_.value(op.chain[0].operand).constant.defined();
   }
 
   // ---- phase 2
@@ -105,8 +108,8 @@ class Fuser {
   // ---- phase 4
 
   bool takes_chain(const LoweredOp& op) const {
-    return op.is<ConvolutionParams>() || op.is<MatMulParams>() || op.is<PoolingParams>() || op.is<SoftmaxParams>() ||
-           op.is<LayerNormParams>() || op.is<ReduceMeanParams>();
+    return op.is<ConvolutionParams>() || op.is<MatMulParams>() || op.is<PoolingParams>() ||
+           op.is<SoftmaxParams>() || op.is<LayerNormParams>() || op.is<ReduceMeanParams>();
   }
 
   void join_producer(size_t i) {
@@ -139,7 +142,9 @@ class Fuser {
     if (result.size() < 2 || operand.size() != result[axis] || operand.type() != DataType::float32) return;
     // All its elements must lie on the channel axis.
     const auto from_end = static_cast<std::ptrdiff_t>(result.size() - axis);
-    if (operand.rank() < from_end || operand.dims()[operand.dims().size() - static_cast<size_t>(from_end)] != result[axis]) return;
+    if (operand.rank() < from_end ||
+        operand.dims()[operand.dims().size() - static_cast<size_t>(from_end)] != result[axis])
+      return;
     Tensor bias = operand.reshaped({operand.size()});
     if (op.inputs.size() > 2) {
       const Tensor& old = g_.value(op.inputs[2]).constant;
@@ -158,11 +163,17 @@ class Fuser {
   // The producer of v when it is a single pointwise link of this kind.
   const LoweredOp* unary_of(int v, Unary f) {
     const LoweredOp* p = producer(v);
-    return p && p->is<PointwiseParams>() && p->chain.size() == 1 && p->chain[0].is_unary && p->chain[0].unary == f ? p : nullptr;
+    return p && p->is<PointwiseParams>() && p->chain.size() == 1 && p->chain[0].is_unary &&
+                   p->chain[0].unary == f
+               ? p
+               : nullptr;
   }
   const LoweredOp* binary_of(int v, Binary f) {
     const LoweredOp* p = producer(v);
-    return p && p->is<PointwiseParams>() && p->chain.size() == 1 && !p->chain[0].is_unary && p->chain[0].binary == f ? p : nullptr;
+    return p && p->is<PointwiseParams>() && p->chain.size() == 1 && !p->chain[0].is_unary &&
+                   p->chain[0].binary == f
+               ? p
+               : nullptr;
   }
 
   void find_layer_norm(size_t i) {
@@ -175,7 +186,8 @@ class Fuser {
     const int x = difference->inputs[0];
     const LoweredOp* mean = producer(difference->chain[0].operand);
     const LoweredOp* root = unary_of(quotient->chain[0].operand, Unary::sqrt);
-    if (!mean || !mean->is<ReduceMeanParams>() || mean->inputs[0] != x || !mean->chain.empty() || !root) return;
+    if (!mean || !mean->is<ReduceMeanParams>() || mean->inputs[0] != x || !mean->chain.empty() || !root)
+      return;
     const LoweredOp* sum = unary_of(root->inputs[0], Unary::linear);
     if (!sum || sum->chain[0].a != 1.f || !(sum->chain[0].b >= 0.f)) return;
     const LoweredOp* variance = producer(sum->inputs[0]);
@@ -210,7 +222,8 @@ class Fuser {
       const int y = norm.outputs[0];
       if (uses(y) != 1) return;
       const auto next = std::ranges::find_if(g_.ops, [&](const LoweredOp& op) {
-        return op.is<PointwiseParams>() && op.chain.size() == 1 && !op.chain[0].is_unary && op.chain[0].binary == f && op.inputs[0] == y;
+        return op.is<PointwiseParams>() && op.chain.size() == 1 && !op.chain[0].is_unary &&
+               op.chain[0].binary == f && op.inputs[0] == y;
       });
       if (next == g_.ops.end()) return;
       const int operand = next->chain[0].operand;
@@ -264,7 +277,9 @@ class Fuser {
 
 bool is_unary(const PointOp& p, Unary f) { return p.is_unary && p.unary == f; }
 bool near(float a, float b) { return std::abs(a - b) <= 1e-6f * std::abs(b); }
-bool multiplies_by(const PointOp& p, int v) { return !p.is_unary && p.binary == Binary::mul && p.operand == v; }
+bool multiplies_by(const PointOp& p, int v) {
+  return !p.is_unary && p.binary == Binary::mul && p.operand == v;
+}
 
 }  // namespace
 
@@ -275,24 +290,30 @@ void simplify_chain(PointChain& chain, int root) {
       PointOp &a = chain[i], &b = chain[i + 1];
       const auto replace = [&](size_t count, PointOp with) {
         chain[i] = with;
-        chain.erase(chain.begin() + static_cast<std::ptrdiff_t>(i) + 1, chain.begin() + static_cast<std::ptrdiff_t>(i + count));
+        chain.erase(chain.begin() + static_cast<std::ptrdiff_t>(i) + 1,
+                    chain.begin() + static_cast<std::ptrdiff_t>(i + count));
         changed = true;
       };
       const PointOp* c = i + 2 < chain.size() ? &chain[i + 2] : nullptr;
       const PointOp* d = i + 3 < chain.size() ? &chain[i + 3] : nullptr;
-      const bool plus_3_to_6 = is_unary(a, Unary::linear) && a.a == 1.f && a.b == 3.f && is_unary(b, Unary::clip) && b.a == 0.f && b.b == 6.f;
-      const auto is_sixth = [](const PointOp* p) { return p && is_unary(*p, Unary::linear) && near(p->a, 1.f / 6) && p->b == 0.f; };
+      const bool plus_3_to_6 = is_unary(a, Unary::linear) && a.a == 1.f && a.b == 3.f &&
+                               is_unary(b, Unary::clip) && b.a == 0.f && b.b == 6.f;
+      const auto is_sixth = [](const PointOp* p) {
+        return p && is_unary(*p, Unary::linear) && near(p->a, 1.f / 6) && p->b == 0.f;
+      };
       if (i == 0 && plus_3_to_6 && c && multiplies_by(*c, root) && is_sixth(d)) {
         replace(4, PointOp::of(Unary::hard_swish));
       } else if (i == 0 && plus_3_to_6 && is_sixth(c) && d && multiplies_by(*d, root)) {
         replace(4, PointOp::of(Unary::hard_swish));
       } else if (plus_3_to_6 && is_sixth(c)) {
         replace(3, PointOp::of(Unary::hard_sigmoid, 1.f / 6, 0.5f));
-      } else if (i == 0 && is_unary(a, Unary::hard_sigmoid) && near(a.a, 1.f / 6) && a.b == 0.5f && multiplies_by(b, root)) {
+      } else if (i == 0 && is_unary(a, Unary::hard_sigmoid) && near(a.a, 1.f / 6) && a.b == 0.5f &&
+                 multiplies_by(b, root)) {
         replace(2, PointOp::of(Unary::hard_swish));
       } else if (i == 0 && is_unary(a, Unary::sigmoid) && multiplies_by(b, root)) {
         replace(2, PointOp::of(Unary::swish, 1.f));
-      } else if (i == 0 && is_unary(a, Unary::linear) && a.b == 0.f && is_unary(b, Unary::sigmoid) && c && multiplies_by(*c, root)) {
+      } else if (i == 0 && is_unary(a, Unary::linear) && a.b == 0.f && is_unary(b, Unary::sigmoid) && c &&
+                 multiplies_by(*c, root)) {
         replace(3, PointOp::of(Unary::swish, a.a));
       } else if (is_unary(a, Unary::linear) && is_unary(b, Unary::linear)) {
         replace(2, PointOp::of(Unary::linear, a.a * b.a, a.b * b.a + b.b));

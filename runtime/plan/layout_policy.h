@@ -1,5 +1,5 @@
-// Which layout the activations of a plan have, and which convolutions run by Winograd's method. See layout_policy.cpp
-// for the measurements behind.
+// Which layout the activations of a plan have, and which convolutions run by Winograd's method. See
+// layout_policy.cpp for the measurements behind.
 #pragma once
 
 #include "runtime/onednn/onednn.h"
@@ -7,10 +7,11 @@
 
 namespace plica {
 
-// The layout in which the convolutions of this graph together cost least.
-onednn::Layout choose_layout(const LoweredGraph& graph);
+// The layout of activations on this CPU.
+onednn::Layout choose_layout();
 
-// A 3x3 convolution for which Winograd's method is faster than the direct one, where the CPU has it (AVX-512).
+// A 3x3 convolution for which Winograd's method is faster than the direct one, where the CPU has it
+// (AVX-512).
 bool winograd_pays(const ConvolutionParams& params, const Dims& x, const Dims& y);
 // 4 for F(4x4, 3x3), 2 for F(2x2, 3x3).
 int winograd_tile(const Dims& x, const Dims& y);

@@ -1,8 +1,9 @@
-// The lowered graph: what the runtime plans with. Each node of the graph becomes an operation with concrete shapes and
-// normalized parameters; fusion then rewrites operations (fuse.h) until each is one step of the plan, or a few.
+// The lowered graph: what the runtime plans with. Each node of the graph becomes an operation with concrete
+// shapes and normalized parameters; fusion then rewrites operations (fuse.h) until each is one step of the
+// plan, or a few.
 //
-// A lowered operation ends in a chain of pointwise operations on its output (PointOp). An operation of kind `pointwise`
-// is nothing but such a chain on its first input. The graph itself is never edited.
+// A lowered operation ends in a chain of pointwise operations on its output (PointOp). An operation of kind
+// `pointwise` is nothing but such a chain on its first input. The graph itself is never edited.
 #pragma once
 
 #include <string>
@@ -17,16 +18,16 @@ namespace plica {
 
 // y = f(x), elementwise. `a` and `b` are the parameters named in the comment.
 enum class Unary {
-  linear,         // a * x + b
-  relu,           // max(x, 0)
-  leaky_relu,     // x < 0 ? a * x : x
-  elu,            // x < 0 ? a * (exp(x) - 1) : x
-  clip,           // min(max(x, a), b)
+  linear,      // a * x + b
+  relu,        // max(x, 0)
+  leaky_relu,  // x < 0 ? a * x : x
+  elu,         // x < 0 ? a * (exp(x) - 1) : x
+  clip,        // min(max(x, a), b)
   sigmoid,
   tanh,
-  hard_sigmoid,   // min(max(a * x + b, 0), 1)
-  hard_swish,     // x * hard_sigmoid(x, 1/6, 1/2)
-  swish,          // x * sigmoid(a * x)
+  hard_sigmoid,  // min(max(a * x + b, 0), 1)
+  hard_swish,    // x * hard_sigmoid(x, 1/6, 1/2)
+  swish,         // x * sigmoid(a * x)
   exp,
   log,
   sqrt,
@@ -34,14 +35,14 @@ enum class Unary {
   square,
   reciprocal,
   erf,
-  gelu,           // x * (1 + erf(x / sqrt(2))) / 2
-  soft_plus,      // log(1 + exp(x))
+  gelu,       // x * (1 + erf(x / sqrt(2))) / 2
+  soft_plus,  // log(1 + exp(x))
 };
 
 enum class Binary { add, sub, mul, div, min, max };
 
-// One link of a chain: x := unary(x), or x := binary(x, operand), or with `reversed` binary(operand, x). The operand is
-// a value of the lowered graph that broadcasts to the chain's shape.
+// One link of a chain: x := unary(x), or x := binary(x, operand), or with `reversed` binary(operand, x). The
+// operand is a value of the lowered graph that broadcasts to the chain's shape.
 struct PointOp {
   bool is_unary = true;
   Unary unary = Unary::relu;
@@ -67,54 +68,55 @@ struct Window {
   Dims kernel, strides, dilations, pads_begin, pads_end;
 };
 
-struct ConvolutionParams {   // inputs: x, weights (O I/g k...; I O/g k... when transposed), [bias of O]
+struct ConvolutionParams {  // inputs: x, weights (O I/g k...; I O/g k... when transposed), [bias of O]
   Window window;
   int64_t groups = 1;
   bool transposed = false;
 };
-struct PoolingParams {       // inputs: x
+struct PoolingParams {  // inputs: x
   Window window;
   enum class Kind { max, average, average_with_padding } kind = Kind::max;
 };
-struct MatMulParams {        // inputs: a [..., M, K], b [..., K, N], [bias of N]
+struct MatMulParams {  // inputs: a [..., M, K], b [..., K, N], [bias of N]
   bool transpose_a = false, transpose_b = false;
 };
-struct SoftmaxParams {       // inputs: x
+struct SoftmaxParams {  // inputs: x
   int axis = 0;
 };
-struct LayerNormParams {     // inputs: x, [scale], [shift]; over the last `axes` axes
+struct LayerNormParams {  // inputs: x, [scale], [shift]; over the last `axes` axes
   int axes = 1;
   float epsilon = 0;
 };
-struct ReduceMeanParams {    // inputs: x; over the last `axes` axes, which stay as 1
+struct ReduceMeanParams {  // inputs: x; over the last `axes` axes, which stay as 1
   int axes = 1;
 };
-struct ConcatParams {        // inputs: the parts
+struct ConcatParams {  // inputs: the parts
   int axis = 0;
 };
-struct TransposeParams {     // inputs: x; output axis i is input axis permutation[i]
+struct TransposeParams {  // inputs: x; output axis i is input axis permutation[i]
   std::vector<int> permutation;
 };
-struct SliceParams {         // inputs: x; step 1
+struct SliceParams {  // inputs: x; step 1
   Dims starts;
 };
-struct ResampleParams {};    // inputs: the node's (Resize or Upsample), x [N, C, H, W]; nearest or linear
-struct PointwiseParams {};   // inputs: x, then the operands
-struct ViewParams {};        // inputs: x; the same row-major elements under other dims
-struct EvaluateParams {};    // inputs: the node's; by its kernel in engine/ops, on row-major tensors
-struct DynamicParams {};     // the same, with shapes that only the run knows
+struct ResampleParams {};   // inputs: the node's (Resize or Upsample), x [N, C, H, W]; nearest or linear
+struct PointwiseParams {};  // inputs: x, then the operands
+struct ViewParams {};       // inputs: x; the same row-major elements under other dims
+struct EvaluateParams {};   // inputs: the node's; by its kernel in engine/ops, on row-major tensors
+struct DynamicParams {};    // the same, with shapes that only the run knows
 
-using LoweredParams = std::variant<PointwiseParams, ConvolutionParams, PoolingParams, MatMulParams, SoftmaxParams, LayerNormParams,
-                                   ReduceMeanParams, ConcatParams, TransposeParams, SliceParams, ResampleParams,
-                                   ViewParams, EvaluateParams, DynamicParams>;
+using LoweredParams =
+    std::variant<PointwiseParams, ConvolutionParams, PoolingParams, MatMulParams, SoftmaxParams,
+                 LayerNormParams, ReduceMeanParams, ConcatParams, TransposeParams, SliceParams,
+                 ResampleParams, ViewParams, EvaluateParams, DynamicParams>;
 
 struct LoweredValue {
   const Value* source = nullptr;  // the graph's value, if it has one
   DataType type = DataType::undefined;
-  Dims dims;                      // meaningless when dynamic
-  bool dynamic = false;           // shape (or kind) unknown until the run
-  Tensor constant;                // defined: known at compile time
-  int graph_input = -1;           // its position among the executor's inputs
+  Dims dims;             // meaningless when dynamic
+  bool dynamic = false;  // shape (or kind) unknown until the run
+  Tensor constant;       // defined: known at compile time
+  int graph_input = -1;  // its position among the executor's inputs
   bool is_output = false;
 };
 
@@ -125,14 +127,20 @@ struct LoweredOp {
   std::vector<int> outputs;        // -1: left out
   PointChain chain;                // applied to output 0, which has the shape of the operation's own result
 
-  template <class T> const T* get_if() const { return std::get_if<T>(&params); }
-  template <class T> bool is() const { return std::holds_alternative<T>(params); }
+  template <class T>
+  const T* get_if() const {
+    return std::get_if<T>(&params);
+  }
+  template <class T>
+  bool is() const {
+    return std::holds_alternative<T>(params);
+  }
 };
 
 struct LoweredGraph {
   std::vector<LoweredValue> values;
-  std::vector<LoweredOp> ops;      // in an order in which they can run
-  std::vector<int> outputs;        // the graph's outputs, by position
+  std::vector<LoweredOp> ops;  // in an order in which they can run
+  std::vector<int> outputs;    // the graph's outputs, by position
 
   LoweredValue& value(int i) { return values[static_cast<size_t>(i)]; }
   const LoweredValue& value(int i) const { return values[static_cast<size_t>(i)]; }
@@ -146,8 +154,8 @@ struct LoweredGraph {
 // Values read by an operation: its inputs and the operands of its chain (left-out ones omitted).
 std::vector<int> reads_of(const LoweredOp& op);
 
-// Lowers the nodes that the outputs depend on. `facts` hold the concrete types; values that they know as constants need
-// no operation.
+// Lowers the nodes that the outputs depend on. `facts` hold the concrete types; values that they know as
+// constants need no operation.
 LoweredGraph lower(const Graph& graph, const GraphFacts& facts);
 
 }  // namespace plica

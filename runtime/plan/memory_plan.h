@@ -21,8 +21,8 @@ struct MemoryPlan {
   size_t lower_bound = 0;       // the largest sum of (aligned) tensors alive at one step
 };
 
-// Greedy by size: the largest tensor first, each at the lowest offset where it overlaps none that is alive with it
-// (Pisarchyk and Lee, Efficient Memory Management for Deep Neural Net Inference, arXiv 2001.03288).
+// Greedy by size: the largest tensor first, each at the lowest offset where it overlaps none that is alive
+// with it (Pisarchyk and Lee, Efficient Memory Management for Deep Neural Net Inference, arXiv 2001.03288).
 MemoryPlan plan_memory(std::span<const Lifetime> tensors);
 
 }  // namespace plica

@@ -1,9 +1,11 @@
 #include "runtime/plan/plan.h"
 
+#include <optional>
 #include <unordered_set>
 
 #include "engine/core/checked.h"
 #include "engine/core/fail.h"
+#include "engine/core/parallel.h"
 
 namespace plica {
 namespace {
@@ -36,10 +38,16 @@ void Workspace::bind(std::shared_ptr<const Plan> plan) {
       const Storage& s = plan->storages[static_cast<size_t>(o.storage)];
       void* base = nullptr;
       switch (s.kind) {
-        case Storage::Kind::arena: base = at(arena_.mutable_raw(), s.offset); break;
-        case Storage::Kind::constant: base = const_cast<void*>(s.constant ? s.constant->packed.raw() : s.tensor.raw()); break;
+        case Storage::Kind::arena:
+          base = at(arena_.mutable_raw(), s.offset);
+          break;
+        case Storage::Kind::constant:
+          base = const_cast<void*>(s.constant ? s.constant->packed.raw() : s.tensor.raw());
+          break;
         case Storage::Kind::input:
-        case Storage::Kind::output: externals_.push_back({s.kind, s.index, addresses_.size(), o.offset}); break;
+        case Storage::Kind::output:
+          externals_.push_back({s.kind, s.index, addresses_.size(), o.offset});
+          break;
       }
       addresses_.push_back(base ? at(base, o.offset) : nullptr);
     }
@@ -60,7 +68,8 @@ std::vector<Tensor> Plan::run(Workspace& workspace, const std::vector<Tensor>& i
   }
   for (const Workspace::External& e : w.externals_) {
     const auto index = static_cast<size_t>(e.index);
-    void* base = e.kind == Storage::Kind::input ? const_cast<void*>(inputs[index].raw()) : output_addresses[index];
+    void* base =
+        e.kind == Storage::Kind::input ? const_cast<void*>(inputs[index].raw()) : output_addresses[index];
     w.addresses_[e.operand] = at(base, e.offset);
   }
   std::vector<Tensor> dynamic(static_cast<size_t>(dynamic_slots));
@@ -71,7 +80,13 @@ std::vector<Tensor> Plan::run(Workspace& workspace, const std::vector<Tensor>& i
   arguments.scratch = w.scratch_.mutable_raw();
   arguments.stream = w.stream_.get();
   arguments.dynamic = dynamic;
+  std::optional<ThreadScope> threads;
+  int current = current_threads();
   for (size_t i = 0; i < steps.size(); ++i) {
+    if (steps[i].threads != current) {
+      threads.reset();
+      threads.emplace(current = steps[i].threads);
+    }
     arguments.memory = {w.addresses_.data() + w.first_operand_[i], steps[i].operands.size()};
     arguments.binding = w.bindings_[i].get();
     steps[i].kernel->run(arguments);

@@ -1,5 +1,5 @@
-// Plan: a graph compiled for concrete input shapes. Immutable; what a run needs comes in a Workspace, which serves one
-// run at a time and any plan.
+// Plan: a graph compiled for concrete input shapes. Immutable; what a run needs comes in a Workspace, which
+// serves one run at a time and any plan.
 #pragma once
 
 #include <memory>
@@ -17,11 +17,11 @@ namespace plica {
 struct Storage {
   enum class Kind { arena, input, output, constant };
   Kind kind = Kind::arena;
-  int index = 0;        // of the input or output
+  int index = 0;  // of the input or output
   size_t bytes = 0;
-  size_t offset = 0;    // in the arena
+  size_t offset = 0;  // in the arena
   std::shared_ptr<const Constant> constant;
-  Tensor tensor;        // of a constant that no primitive reads: its elements
+  Tensor tensor;  // of a constant that no primitive reads: its elements
 };
 
 struct Step {
@@ -32,6 +32,7 @@ struct Step {
     size_t offset;
   };
   std::vector<Operand> operands;
+  int threads = 1;  // its primitive is made for so many
 };
 
 struct PlanOutput {
@@ -39,7 +40,7 @@ struct PlanOutput {
   DataType type = DataType::undefined;
   Dims dims;
   Tensor constant;
-  int dynamic = -1;     // its slot
+  int dynamic = -1;  // its slot
 };
 
 class Workspace;
@@ -75,15 +76,15 @@ class Workspace {
   dnnl::stream stream_;
   Tensor arena_, scratch_;
   std::shared_ptr<const Plan> plan_;
-  std::vector<void*> addresses_;                     // operands of all steps, in order
-  std::vector<size_t> first_operand_;                // by step
-  std::vector<std::unique_ptr<Binding>> bindings_;   // by step
+  std::vector<void*> addresses_;                    // operands of all steps, in order
+  std::vector<size_t> first_operand_;               // by step
+  std::vector<std::unique_ptr<Binding>> bindings_;  // by step
   struct External {
     Storage::Kind kind;
     int index;
     size_t operand, offset;
   };
-  std::vector<External> externals_;                  // operands that are inputs or outputs of the run
+  std::vector<External> externals_;  // operands that are inputs or outputs of the run
 };
 
 }  // namespace plica

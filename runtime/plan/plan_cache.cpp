@@ -4,7 +4,8 @@
 
 namespace plica {
 
-std::shared_ptr<const Plan> PlanCache::get(const std::string& key, const std::function<std::shared_ptr<const Plan>()>& compile) {
+std::shared_ptr<const Plan> PlanCache::get(const std::string& key,
+                                           const std::function<std::shared_ptr<const Plan>()>& compile) {
   std::shared_ptr<Entry> entry;
   {
     std::lock_guard lock(mutex_);

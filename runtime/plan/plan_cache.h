@@ -18,7 +18,8 @@ class PlanCache {
   explicit PlanCache(size_t capacity) : capacity_(capacity == 0 ? 1 : capacity) {}
 
   // What `compile` throws is rethrown, and nothing is kept.
-  std::shared_ptr<const Plan> get(const std::string& key, const std::function<std::shared_ptr<const Plan>()>& compile);
+  std::shared_ptr<const Plan> get(const std::string& key,
+                                  const std::function<std::shared_ptr<const Plan>()>& compile);
   size_t size() const;
 
  private:

@@ -49,6 +49,31 @@ TEST(FoldConstants, BombsStayAndCostNothing) {
   EXPECT_LT(bytes, int64_t{130} << 20);
 }
 
+TEST(FoldConstants, NoTensorBeyondTheLimit) {
+  for (const int64_t elements : {1000, 1001}) {
+    Build b;
+    b.output(b.op("Add", "y", {b.input("x", {elements}), b.op("Neg", "neg", {b.random("c", {elements})})}));
+    OptimizeOptions options;
+    options.constant_bytes = 4000;
+    optimize(*b.model, options);
+    EXPECT_EQ(count_ops(*b.graph, "Neg"), elements == 1000 ? 0 : 1);
+  }
+}
+
+TEST(FoldConstants, CopiesOfAConstantHaveABudget) {
+  Build b;
+  Value* c = b.random("c", {1000});
+  Value* y = b.input("x", {1000});
+  for (int i = 0; i < 6; ++i) {
+    y = b.op("Add", fmt::format("y{}", i), {y, b.op(i % 2 ? "Neg" : "Abs", fmt::format("copy{}", i), {c})});
+  }
+  b.output(y);
+  OptimizeOptions options;
+  options.constant_bytes = 10'000;  // for two copies
+  optimize(*b.model, options);
+  EXPECT_EQ(count_ops(*b.graph, "Neg") + count_ops(*b.graph, "Abs"), 4);
+}
+
 TEST(FoldConstants, ManySmallZerosFromEightBytes) {
   // A megabyte of zeros is better said in eight bytes.
   Build b;
@@ -241,6 +266,15 @@ TEST(RemoveDead, ChainsAndInitializersGoInputsStay) {
       "  y = Relu(x)\n"
       "}\n");
   EXPECT_EQ(report.rules.at("remove_dead_node"), 1) << "one patch takes the chain";
+}
+
+TEST(RemoveDead, WhatIsAnOutputTooStays) {
+  Build b;
+  Value* y = b.op("Relu", "y", {b.input("x", {2})});
+  b.output(y);
+  b.op("Neg", "dead", {y});
+  optimize_and_check(b);
+  EXPECT_EQ(b.graph->num_nodes(), 1u);
 }
 
 TEST(RemoveDead, AChainOfAHundredThousandNodes) {

@@ -251,6 +251,21 @@ const Pattern kPatterns[] = {
            7));
      },
      1, "MatMul Add"},
+    {"matmul_opset6",
+     [](Build& b) {
+       Value* x = b.input("x", {3, 5});
+       b.output(b.batch_norm("bn", b.op("MatMul", "fc", {x, b.random("w", {5, 7})}), 7,
+                             {{"is_test", int64_t{1}}}));
+     },
+     1, "MatMul Add", 6},
+    {"matmul_add_opset6_axis",
+     [](Build& b) {
+       Value* x = b.input("x", {3, 5});
+       Value* y = b.op("MatMul", "fc", {x, b.random("w", {5, 7})});
+       y = b.op("Add", "add", {y, b.random("b", {7})}, {{"broadcast", int64_t{1}}, {"axis", int64_t{1}}});
+       b.output(b.batch_norm("bn", y, 7, {{"is_test", int64_t{1}}}));
+     },
+     1, "MatMul Add", 6},
     {"matmul_batched_mul_add",
      [](Build& b) {
        Value* x = b.input("x", {2, 3, 5});

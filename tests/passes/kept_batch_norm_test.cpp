@@ -216,6 +216,17 @@ TEST(KeptBatchNorm, OtherReader) {
   EXPECT_EQ(v.blocking, "gate");
 }
 
+TEST(KeptBatchNorm, OtherReaderBeforeTheBias) {
+  Build b;
+  const Parts p = parts(b);
+  Value* c = b.op("Conv", "conv", {p.x, p.w});
+  Value* y = b.op("Add", "add", {c, b.random("k", {4, 1, 1})});
+  b.output(b.op("BatchNormalization", "bn", {y, p.scale, p.bias, p.mean, p.variance}));
+  b.output(b.op("Sigmoid", "gate", {c}));
+  EXPECT_EQ(kept(b).blocking, "gate");
+  EXPECT_EQ(b.graph->num_nodes(), 4u);
+}
+
 TEST(KeptBatchNorm, ReaderInASubgraph) {
   Build b;
   const Parts p = parts(b);

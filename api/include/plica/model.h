@@ -2,8 +2,8 @@
 //
 // Copying a Model is cheap: copies share one immutable graph, and optimize() gives its object a new one.
 // Thread safety: as for standard containers; const use from many threads is safe, and so is using copies.
-// Errors are plica::Error: io (can't be read or written), invalid_model (breaks the ONNX specification), invalid_argument
-// (the caller's options), unsupported, limit. A failed call changes nothing.
+// Errors are plica::Error: io (can't be read or written), invalid_model (breaks the ONNX specification),
+// invalid_argument (the caller's options), unsupported, limit. A failed call changes nothing.
 #pragma once
 
 #include <cstddef>
@@ -47,12 +47,12 @@ struct ModelSummary {
   // How a BatchNormalization looks before it is folded. Counts are of channels.
   struct BatchNorm {
     std::string node;
-    int64_t channels = 0;        // 0: parameters are not constants
+    int64_t channels = 0;  // 0: parameters are not constants
     double epsilon = 0;
-    bool training = false;       // uses the batch's statistics: not an inference batch norm
-    int64_t dead = 0;            // scale is 0: the channel is a constant
-    int64_t tiny_variance = 0;   // 0 <= var <= epsilon: epsilon decides its gain
-    int64_t bad = 0;             // var + epsilon <= 0, or a parameter or result that is not finite
+    bool training = false;      // uses the batch's statistics: not an inference batch norm
+    int64_t dead = 0;           // scale is 0: the channel is a constant
+    int64_t tiny_variance = 0;  // 0 <= var <= epsilon: epsilon decides its gain
+    int64_t bad = 0;            // var + epsilon <= 0, or a parameter or result that is not finite
     double min_variance = 0, max_variance = 0;
     double min_gain = 0, max_gain = 0;  // of |scale| / sqrt(var + epsilon), over good channels
   };
@@ -65,8 +65,8 @@ struct ModelSummary {
   std::map<std::string, int64_t> operators;             // "Conv", "com.example.Foo" -> how often
   int64_t functions = 0;
   int64_t initializers = 0, parameters = 0, parameter_bytes = 0;
-  // Multiply-accumulates of Conv, ConvTranspose, Gemm and MatMul of the main graph for one run at the assumed shapes. `macs_unknown` of
-  // those nodes are not counted because their shapes depend on data.
+  // Multiply-accumulates of Conv, ConvTranspose, Gemm and MatMul of the main graph for one run at the assumed
+  // shapes. `macs_unknown` of those nodes are not counted because their shapes depend on data.
   int64_t macs = 0, macs_unknown = 0;
   std::vector<std::string> assumptions;  // "batch = 1": sizes that were not in the model nor given
   std::vector<BatchNorm> batch_norms;
@@ -75,7 +75,7 @@ struct ModelSummary {
 // A fault, or an operator that Plica does not have.
 struct Finding {
   ErrorCode code = ErrorCode::invalid_model;
-  std::string node;     // "node 'conv1' (Conv, opset 13)"; empty: the model as a whole
+  std::string node;  // "node 'conv1' (Conv, opset 13)"; empty: the model as a whole
   std::string message;
 };
 
@@ -93,8 +93,8 @@ class Model {
   };
 
   struct SaveOptions {
-    // Tensors of at least this many bytes go into one file "<name>.data" beside the model; 0: only when the model would not fit
-    // into protobuf's 2 GiB otherwise.
+    // Tensors of at least this many bytes go into one file "<name>.data" beside the model; 0: only when the
+    // model would not fit into protobuf's 2 GiB otherwise.
     size_t external_data_threshold = 0;
   };
 
@@ -102,9 +102,12 @@ class Model {
   static Model load(const std::filesystem::path& path);
   // From memory, without external data. The bytes are not needed after the call.
   static Model parse(std::span<const std::byte> bytes);
-  static Model parse(std::string_view bytes) { return parse(std::as_bytes(std::span(bytes.data(), bytes.size()))); }
+  static Model parse(std::string_view bytes) {
+    return parse(std::as_bytes(std::span(bytes.data(), bytes.size())));
+  }
 
-  // Folds batch norms and simplifies. The model stays ONNX and computes the same, up to the bounds in the report.
+  // Folds batch norms and simplifies. The model stays ONNX and computes the same, up to the bounds in the
+  // report.
   Report optimize() { return optimize(OptimizeOptions()); }
   Report optimize(const OptimizeOptions& options);
 
@@ -128,14 +131,14 @@ class Model {
 
   // Throws invalid_argument when `sizes` has a symbol or an input that the model does not have.
   void validate(const DimSizes& sizes) const;
-  // Dims for an input: from `sizes`, then as declared; what stays open is 1 for the first dimension of several, else `open`.
-  // `assumed`, when given, receives a "name[i] = n" for each dimension that was assumed so.
-  // Throws invalid_argument when the sizes contradict the model, or its rank is not known and not given.
+  // Dims for an input: from `sizes`, then as declared; what stays open is 1 for the first dimension of
+  // several, else `open`. `assumed`, when given, receives a "name[i] = n" for each dimension that was assumed
+  // so. Throws invalid_argument when the sizes contradict the model, or its rank is not known and not given.
   static Dims concrete_dims(const TensorInfo& input, const DimSizes& sizes, int64_t open = 64,
                             std::vector<std::string>* assumed = nullptr);
 
-  // Computes with the portable kernels of the operators' definitions: slow, and no part of it is shared with Session's. `all`, when
-  // given, receives every tensor by name. Errors as Session::run.
+  // Computes with the portable kernels of the operators' definitions: slow, and no part of it is shared with
+  // Session's. `all`, when given, receives every tensor by name. Errors as Session::run.
   TensorMap run_reference(const TensorMap& inputs, TensorMap* all = nullptr) const;
 
  private:

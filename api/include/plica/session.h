@@ -1,10 +1,10 @@
 // Session: runs a Model through oneDNN.
 //
-// Thread safety: run() and plan() are const and safe from many threads at once; each run has its own memory. Plans are
-// compiled on first use of a set of input shapes and cached; a Session keeps its model alive, and later changes of the
-// Model object don't reach it.
-// Errors are plica::Error: unsupported (the constructor, naming every operator that Plica lacks), invalid_argument (an
-// input is missing, unknown, or of a wrong type or shape), invalid_model, limit.
+// Thread safety: run() and plan() are const and safe from many threads at once; each run has its own memory.
+// Plans are compiled on first use of a set of input shapes and cached; a Session keeps its model alive, and
+// later changes of the Model object don't reach it. Errors are plica::Error: unsupported (the constructor,
+// naming every operator that Plica lacks), invalid_argument (an input is missing, unknown, or of a wrong type
+// or shape), invalid_model, limit.
 #pragma once
 
 #include <cstddef>
@@ -44,9 +44,11 @@ class Session {
   Session(Session&&) noexcept;
   Session& operator=(Session&&) noexcept;
 
-  // Inputs by name, row-major, all that have no default; they are read in place. Outputs by name, owned by the result.
+  // Inputs by name, row-major, all that have no default; they are read in place. Outputs by name, owned by
+  // the result.
   TensorMap run(const TensorMap& inputs) const;
-  // How inputs of these shapes are run (their values don't matter, except for inputs that are shapes themselves).
+  // How inputs of these shapes are run (their values don't matter, except for inputs that are shapes
+  // themselves).
   Plan plan(const TensorMap& inputs) const;
 
  private:

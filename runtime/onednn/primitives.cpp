@@ -1,0 +1,264 @@
+#include <algorithm>
+#include <new>
+
+#include "engine/core/fail.h"
+#include "runtime/onednn/onednn.h"
+
+namespace plica::onednn {
+
+void PostOps::eltwise(dnnl::algorithm algorithm, float alpha, float beta) {
+#if DNNL_VERSION_MAJOR >= 3
+  ops_.append_eltwise(algorithm, alpha, beta);
+#else
+  ops_.append_eltwise(1.f, algorithm, alpha, beta);
+#endif
+}
+
+void PostOps::sum() { ops_.append_sum(1.f); }
+
+void PostOps::binary(dnnl::algorithm algorithm, const Desc& operand) {
+  ops_.append_binary(algorithm, operand);
+}
+
+dnnl::primitive_attr PostOps::attributes() const {
+  dnnl::primitive_attr attributes;
+  attributes.set_scratchpad_mode(dnnl::scratchpad_mode::user);
+  if (ops_.len() > 0) attributes.set_post_ops(ops_);
+  return attributes;
+}
+
+int post_op_argument(int index) { return DNNL_ARG_ATTR_MULTIPLE_POST_OP(index) | DNNL_ARG_SRC_1; }
+
+namespace {
+
+// Runs `make`, which makes a primitive descriptor or throws. No implementation is nullopt.
+template <class Make>
+auto attempt(Make&& make) -> std::optional<decltype(make())> {
+  try {
+    auto pd = make();
+    if (!pd.get(true)) return std::nullopt;
+    return pd;
+  } catch (const dnnl::error& e) {
+    if (e.status == dnnl_unimplemented || e.status == dnnl_invalid_arguments) return std::nullopt;
+    if (e.status == dnnl_out_of_memory) throw std::bad_alloc();
+    fail(ErrorCode::internal, "oneDNN: {}", e.what());
+  }
+}
+
+template <class Pd>
+Primitive finish(const Pd& pd) {
+  Primitive p;
+  p.implementation = pd.impl_info_str();
+  p.scratch_bytes = bytes_of(pd.scratchpad_desc());
+  try {
+    p.primitive = dnnl::primitive(pd.get());
+  } catch (const dnnl::error& e) {
+    if (e.status == dnnl_out_of_memory) throw std::bad_alloc();
+    fail(ErrorCode::internal, "oneDNN: {}", e.what());
+  }
+  return p;
+}
+
+Dims minus_one(Dims dims) {
+  for (int64_t& d : dims) --d;
+  return dims;
+}
+
+#if DNNL_VERSION_MAJOR >= 3
+template <class Op, class... Args>
+typename Op::primitive_desc describe_primitive(const dnnl::primitive_attr& attributes, Args&&... args) {
+  return typename Op::primitive_desc(cpu_engine(), std::forward<Args>(args)..., attributes, true);
+}
+#else
+template <class Op, class... Args>
+typename Op::primitive_desc describe_primitive(const dnnl::primitive_attr& attributes, Args&&... args) {
+  return typename Op::primitive_desc(typename Op::desc(std::forward<Args>(args)...), attributes, cpu_engine(),
+                                     true);
+}
+#endif
+
+constexpr auto kInference = dnnl::prop_kind::forward_inference;
+
+Desc bias_of(int64_t channels) { return row_major({channels}); }
+
+}  // namespace
+
+std::optional<Primitive> convolution(const ConvolutionShape& s, const PostOps& post_ops,
+                                     ConvolutionMethod method,
+                                     const std::function<bool(const std::string& implementation)>& accept) {
+  const auto algorithm = method == ConvolutionMethod::direct ? dnnl::algorithm::convolution_direct
+                                                             : dnnl::algorithm::convolution_winograd;
+  const Dims dilations = minus_one(s.dilations);
+  const dnnl::primitive_attr attributes = post_ops.attributes();
+  auto pd = attempt([&] {
+    using Op = dnnl::convolution_forward;
+    if (!s.has_bias) {
+      return describe_primitive<Op>(attributes, kInference, algorithm, s.source, s.weights, s.destination,
+                                    s.strides, dilations, s.pads_begin, s.pads_end);
+    }
+    return describe_primitive<Op>(attributes, kInference, algorithm, s.source, s.weights,
+                                  bias_of(dims_of(s.destination)[1]), s.destination, s.strides, dilations,
+                                  s.pads_begin, s.pads_end);
+  });
+  if (!pd) return std::nullopt;
+  while (!accept(pd->impl_info_str())) {
+    if (!pd->next_impl()) return std::nullopt;
+  }
+  Primitive p = finish(*pd);
+  p.source = pd->src_desc();
+  p.weights = pd->weights_desc();
+  p.destination = pd->dst_desc();
+  return p;
+}
+
+std::optional<Primitive> deconvolution(const ConvolutionShape& s, const PostOps& post_ops) {
+  const Dims dilations = minus_one(s.dilations);
+  const dnnl::primitive_attr attributes = post_ops.attributes();
+  auto pd = attempt([&] {
+    using Op = dnnl::deconvolution_forward;
+    constexpr auto algorithm = dnnl::algorithm::deconvolution_direct;
+    if (!s.has_bias) {
+      return describe_primitive<Op>(attributes, kInference, algorithm, s.source, s.weights, s.destination,
+                                    s.strides, dilations, s.pads_begin, s.pads_end);
+    }
+    return describe_primitive<Op>(attributes, kInference, algorithm, s.source, s.weights,
+                                  bias_of(dims_of(s.destination)[1]), s.destination, s.strides, dilations,
+                                  s.pads_begin, s.pads_end);
+  });
+  if (!pd) return std::nullopt;
+  Primitive p = finish(*pd);
+  p.source = pd->src_desc();
+  p.weights = pd->weights_desc();
+  p.destination = pd->dst_desc();
+  return p;
+}
+
+std::optional<Primitive> matmul(const Desc& source, const Desc& weights, bool has_bias,
+                                const Desc& destination, const PostOps& post_ops) {
+  const dnnl::primitive_attr attributes = post_ops.attributes();
+  auto pd = attempt([&] {
+    using Op = dnnl::matmul;
+    if (!has_bias) return describe_primitive<Op>(attributes, source, weights, destination);
+    Dims bias(dims_of(destination).size(), 1);
+    bias.back() = dims_of(destination).back();
+    return describe_primitive<Op>(attributes, source, weights, row_major(bias), destination);
+  });
+  if (!pd) return std::nullopt;
+  Primitive p = finish(*pd);
+  p.source = pd->src_desc();
+  p.weights = pd->weights_desc();
+  p.destination = pd->dst_desc();
+  return p;
+}
+
+std::optional<Primitive> inner_product(const Desc& source, const Desc& weights, bool has_bias,
+                                       const Desc& destination, const PostOps& post_ops) {
+  const dnnl::primitive_attr attributes = post_ops.attributes();
+  auto pd = attempt([&] {
+    using Op = dnnl::inner_product_forward;
+    if (!has_bias) return describe_primitive<Op>(attributes, kInference, source, weights, destination);
+    return describe_primitive<Op>(attributes, kInference, source, weights, bias_of(dims_of(destination)[1]),
+                                  destination);
+  });
+  if (!pd) return std::nullopt;
+  Primitive p = finish(*pd);
+  p.source = pd->src_desc();
+  p.weights = pd->weights_desc();
+  p.destination = pd->dst_desc();
+  return p;
+}
+
+std::optional<Primitive> pooling(const PoolingShape& s) {
+  const dnnl::primitive_attr attributes = PostOps().attributes();
+  const Dims dilations = minus_one(s.dilations);
+  const bool dense = std::ranges::all_of(dilations, [](int64_t d) { return d == 0; });
+  const auto done = [](const auto& pd) {
+    Primitive p = finish(pd);
+    p.source = pd.src_desc();
+    p.destination = pd.dst_desc();
+    return p;
+  };
+#if DNNL_VERSION_MAJOR >= 3
+  (void)dense;
+  auto pd = attempt([&] {
+    return describe_primitive<dnnl::pooling_forward>(attributes, kInference, s.algorithm, s.source,
+                                                     s.destination, s.strides, s.kernel, dilations,
+                                                     s.pads_begin, s.pads_end);
+  });
+#else
+  if (!dense) {
+    auto pd = attempt([&] {
+      return describe_primitive<dnnl::pooling_v2_forward>(attributes, kInference, s.algorithm, s.source,
+                                                          s.destination, s.strides, s.kernel, dilations,
+                                                          s.pads_begin, s.pads_end);
+    });
+    return pd ? std::optional(done(*pd)) : std::nullopt;
+  }
+  auto pd = attempt([&] {
+    return describe_primitive<dnnl::pooling_forward>(attributes, kInference, s.algorithm, s.source,
+                                                     s.destination, s.strides, s.kernel, s.pads_begin,
+                                                     s.pads_end);
+  });
+#endif
+  return pd ? std::optional(done(*pd)) : std::nullopt;
+}
+
+std::optional<Primitive> softmax(const Desc& desc, int axis) {
+  const dnnl::primitive_attr attributes = PostOps().attributes();
+  auto pd = attempt([&] {
+#if DNNL_VERSION_MAJOR >= 3
+    return describe_primitive<dnnl::softmax_forward>(attributes, kInference,
+                                                     dnnl::algorithm::softmax_accurate, desc, desc, axis);
+#else
+    return describe_primitive<dnnl::softmax_forward>(attributes, kInference, desc, axis);
+#endif
+  });
+  if (!pd) return std::nullopt;
+  Primitive p = finish(*pd);
+  p.source = p.destination = desc;
+  return p;
+}
+
+std::optional<Primitive> eltwise(const Desc& desc, dnnl::algorithm algorithm, float alpha, float beta) {
+  const dnnl::primitive_attr attributes = PostOps().attributes();
+  auto pd = attempt([&] {
+#if DNNL_VERSION_MAJOR >= 3
+    return describe_primitive<dnnl::eltwise_forward>(attributes, kInference, algorithm, desc, desc, alpha,
+                                                     beta);
+#else
+    return describe_primitive<dnnl::eltwise_forward>(attributes, kInference, algorithm, desc, alpha, beta);
+#endif
+  });
+  if (!pd) return std::nullopt;
+  Primitive p = finish(*pd);
+  p.source = p.destination = desc;
+  return p;
+}
+
+std::optional<Primitive> reorder(const Desc& from, const Desc& to) {
+  const dnnl::primitive_attr attributes = PostOps().attributes();
+  auto pd = attempt(
+      [&] { return dnnl::reorder::primitive_desc(cpu_engine(), from, cpu_engine(), to, attributes, true); });
+  if (!pd) return std::nullopt;
+  Primitive p = finish(*pd);
+  p.source = from;
+  p.destination = to;
+  return p;
+}
+
+std::optional<Primitive> concat(const std::vector<Desc>& parts, int axis, const Desc& destination) {
+  const dnnl::primitive_attr attributes = PostOps().attributes();
+  auto pd = attempt([&] {
+#if DNNL_VERSION_MAJOR >= 3
+    return dnnl::concat::primitive_desc(cpu_engine(), destination, axis, parts, attributes);
+#else
+    return dnnl::concat::primitive_desc(destination, axis, parts, cpu_engine(), attributes);
+#endif
+  });
+  if (!pd) return std::nullopt;
+  Primitive p = finish(*pd);
+  p.destination = destination;
+  return p;
+}
+
+}  // namespace plica::onednn

@@ -1,0 +1,3 @@
+// For the test of the test: a public header reaches this.
+#pragma once
+#include <fmt/format.h>
