@@ -185,7 +185,7 @@ void add_evaluate(CLI::App& program, Invocation& invocation) {
   app->add_option("--mean", options->mean, "Pictures: as for plica run")->type_name("M[,M,M]");
   app->add_option("--scale", options->scale, "Pictures: as for plica run")->type_name("S[,S,S]");
   app->add_option("--layout", options->layout, "Pictures: nchw or nhwc")
-      ->check(CLI::IsMember({"nchw", "nhwc"}))
+      ->check(CLI::IsMember({"nchw", "nhwc"}, CLI::ignore_case))
       ->type_name("LAYOUT");
   app->add_option("--resize", options->resize, "Pictures: to this size")->type_name("WxH");
   add_threads(*app, options->threads);

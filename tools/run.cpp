@@ -216,7 +216,7 @@ void add_run(CLI::App& program, Invocation& invocation) {
       ->type_name("S[,S,S]");
   app->add_option("--layout", options->inputs.layout,
                   "Pictures: nchw or nhwc (default: by the input's shape)")
-      ->check(CLI::IsMember({"nchw", "nhwc"}))
+      ->check(CLI::IsMember({"nchw", "nhwc"}, CLI::ignore_case))
       ->type_name("LAYOUT");
   app->add_option("--resize", options->inputs.resize,
                   "Pictures: to this size (default: the size that the model fixes)")
