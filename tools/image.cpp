@@ -115,7 +115,7 @@ Image decode_image(std::span<const std::byte> bytes) {
   const std::unique_ptr<stbi_uc, decltype(&std::free)> decoded(
       stbi_load_from_memory(data, size, &width, &height, &channels, 0), &std::free);
   require(decoded != nullptr, ErrorCode::invalid_argument, "not a readable picture: {}",
-          stbi_failure_reason());
+          escaped(stbi_failure_reason()));
   // stb gives grey, grey + alpha, RGB or RGB + alpha.
   Image image{width, height, channels <= 2 ? 1 : 3, {}};
   image.pixels.resize(static_cast<size_t>(pixels * image.channels));
