@@ -152,19 +152,13 @@ std::vector<OpDef> cast_ops() {
                         .infer = infer_cast_like,
                         .evaluate = evaluate_cast};
   std::vector<OpDef> ops;
-  const auto add = [&ops](OpDef def, int since, int until, std::vector<AttributeDef> attributes) {
-    def.since = since;
-    def.until = until;
-    def.attributes = std::move(attributes);
-    ops.push_back(std::move(def));
-  };
-  add(cast, 1, 5, {{"to", AttributeType::string, Required{}}});
-  add(cast, 6, 18, {to});
-  add(cast, 19, 23, {to, saturate});
-  add(cast, 24, kLatestOpset, {to, saturate, round_mode});
-  add(cast_like, 15, 18, {});
-  add(cast_like, 19, 23, {saturate});
-  add(cast_like, 24, kLatestOpset, {saturate, round_mode});
+  ops.push_back(for_versions(cast, 1, 5, {{"to", AttributeType::string, Required{}}}));
+  ops.push_back(for_versions(cast, 6, 18, {to}));
+  ops.push_back(for_versions(cast, 19, 23, {to, saturate}));
+  ops.push_back(for_versions(cast, 24, kLatestOpset, {to, saturate, round_mode}));
+  ops.push_back(for_versions(cast_like, 15, 18, {}));
+  ops.push_back(for_versions(cast_like, 19, 23, {saturate}));
+  ops.push_back(for_versions(cast_like, 24, kLatestOpset, {saturate, round_mode}));
   ops.push_back({.name = "BitCast",
                  .since = 26,
                  .attributes = {to},

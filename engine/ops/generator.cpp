@@ -256,29 +256,25 @@ std::vector<OpDef> generator_ops() {
                     .infer = infer_range,
                     .evaluate = evaluate_range};
   std::vector<OpDef> ops;
-  const auto add = [&ops](OpDef def, int since, int until, std::vector<AttributeDef> attributes) {
-    def.since = since;
-    def.until = until;
-    def.attributes = std::move(attributes);
-    ops.push_back(std::move(def));
-  };
-  add(constant, 1, 10, {{"value", AttributeType::tensor, Required{}}});
-  add(constant, 11, 11,
-      {optional("value", AttributeType::tensor), optional("sparse_value", AttributeType::sparse_tensor)});
-  add(constant, 12, kLatestOpset,
+  ops.push_back(for_versions(constant, 1, 10, {{"value", AttributeType::tensor, Required{}}}));
+  ops.push_back(for_versions(
+      constant, 11, 11,
+      {optional("value", AttributeType::tensor), optional("sparse_value", AttributeType::sparse_tensor)}));
+  ops.push_back(for_versions(
+      constant, 12, kLatestOpset,
       {optional("value", AttributeType::tensor), optional("sparse_value", AttributeType::sparse_tensor),
        optional("value_float", AttributeType::float_), optional("value_floats", AttributeType::floats),
        optional("value_int", AttributeType::int_), optional("value_ints", AttributeType::ints),
-       optional("value_string", AttributeType::string), optional("value_strings", AttributeType::strings)});
+       optional("value_string", AttributeType::string), optional("value_strings", AttributeType::strings)}));
   ops.push_back({.name = "ConstantOfShape",
                  .since = 9,
                  .input_types = {types::kInt64},
                  .attributes = {optional("value", AttributeType::tensor)},
                  .infer = infer_constant_of_shape,
                  .evaluate = evaluate_constant_of_shape});
-  add(range, 11, 26, {});
+  ops.push_back(for_versions(range, 11, 26, {}));
   // Only for 16-bit floats, which always compute in float here.
-  add(range, 27, kLatestOpset, {{"stash_type", AttributeType::int_, int64_t{1}}});
+  ops.push_back(for_versions(range, 27, kLatestOpset, {{"stash_type", AttributeType::int_, int64_t{1}}}));
   ops.push_back(
       {.name = "EyeLike",
        .since = 9,

@@ -170,6 +170,53 @@ std::vector<Facts> infer_node(const Node& node, const std::vector<const Facts*>&
       [&] { return describe(node); });
 }
 
+namespace {
+
+// An output whose elements are all known numbers is a constant.
+void promote_elements(Facts& f) {
+  if (f.constant.defined() || !f.elements || !f.type.shape) return;
+  auto values = Shape(*f.elements).known();
+  auto dims = f.type.shape->known();
+  if (!values || !dims || checked_elements(*dims) != static_cast<int64_t>(values->size())) return;
+  if (f.type.element == DataType::int64) {
+    f.constant = Tensor::of(*values, *dims);
+  } else if (f.type.element == DataType::int32) {
+    f.constant = Tensor::of(std::vector<int32_t>(values->begin(), values->end()), *dims);
+  }
+}
+
+bool has_subgraph(const Node& node) {
+  bool found = false;
+  for_each_subgraph(node.attributes(), [&](const Graph&) { found = true; });
+  return found;
+}
+
+bool within(const std::vector<const Facts*>& inputs, const std::vector<Facts>& outputs, const ValueLimits& limits) {
+  for (const Facts* f : inputs) {
+    if (f && (!f->constant.defined() || f->constant.size() > limits.input_elements)) return false;
+  }
+  for (const Facts& f : outputs) {
+    auto dims = f.type.shape ? f.type.shape->known() : std::nullopt;
+    if (!dims || checked_elements(*dims) > limits.output_elements) return false;
+  }
+  return true;
+}
+
+}  // namespace
+
+std::vector<Facts> infer_values(const Node& node, const std::vector<const Facts*>& inputs, const ValueLimits& limits) {
+  std::vector<Facts> outputs = infer_node(node, inputs);
+  for (Facts& f : outputs) promote_elements(f);
+  if (!op_of(node).deterministic || has_subgraph(node) || !within(inputs, outputs, limits)) return outputs;
+  std::vector<const Tensor*> tensors;
+  for (const Facts* f : inputs) tensors.push_back(f ? &f->constant : nullptr);
+  std::vector<Tensor> results = evaluate_node(node, tensors);
+  for (size_t i = 0; i < results.size(); ++i) {
+    if (results[i].defined()) outputs[i] = Facts::of(results[i]);
+  }
+  return outputs;
+}
+
 std::optional<Dims> GraphFacts::dims(const Value* value) const {
   const Facts* f = find(value);
   if (!f || !f->type.shape) return std::nullopt;
@@ -194,42 +241,6 @@ Type merge_declared(const Type& inferred, const Type& declared) {
   return out;
 }
 
-bool all_constant(const std::vector<const Facts*>& inputs) {
-  for (const Facts* f : inputs) {
-    if (f && !f->constant.defined()) return false;
-  }
-  return true;
-}
-
-// Computes the outputs of a node with constant inputs, when they are small.
-void fold_small(const Node& node, const OpDef& def, const std::vector<const Facts*>& inputs, int64_t limit,
-                std::vector<Facts>& outputs) {
-  if (!def.deterministic || !all_constant(inputs)) return;
-  for (const Facts& f : outputs) {
-    auto dims = f.type.shape ? f.type.shape->known() : std::nullopt;
-    if (!dims || checked_elements(*dims) > limit) return;
-  }
-  std::vector<const Tensor*> tensors;
-  for (const Facts* f : inputs) tensors.push_back(f ? &f->constant : nullptr);
-  auto results = evaluate_node(node, tensors);
-  for (size_t i = 0; i < results.size(); ++i) {
-    if (results[i].defined()) outputs[i] = Facts::of(results[i]);
-  }
-}
-
-// An output whose elements are all known numbers is a constant.
-void promote_elements(Facts& f) {
-  if (f.constant.defined() || !f.elements || !f.type.shape) return;
-  auto values = Shape(*f.elements).known();
-  auto dims = f.type.shape->known();
-  if (!values || !dims || checked_elements(*dims) != static_cast<int64_t>(values->size())) return;
-  if (f.type.element == DataType::int64) {
-    f.constant = Tensor::of(*values, *dims);
-  } else if (f.type.element == DataType::int32) {
-    f.constant = Tensor::of(std::vector<int32_t>(values->begin(), values->end()), *dims);
-  }
-}
-
 }  // namespace
 
 GraphFacts infer_graph(const Graph& graph, const InferOptions& options) {
@@ -247,9 +258,8 @@ GraphFacts infer_graph(const Graph& graph, const InferOptions& options) {
     }
   }
   for (const Node* node : graph.topological_order()) {
-    const OpDef* def = find_op(*node);
     std::vector<Facts> outputs(static_cast<size_t>(node->num_outputs()));
-    if (def || !options.allow_unknown_ops) {
+    if (find_op(*node) || !options.allow_unknown_ops) {
       std::vector<const Facts*> inputs;
       for (int i = 0; i < node->num_inputs(); ++i) {
         const Value* v = node->input(i);
@@ -257,15 +267,13 @@ GraphFacts infer_graph(const Graph& graph, const InferOptions& options) {
         static const Facts kUnknown;
         if (v && !inputs.back()) inputs.back() = &kUnknown;  // captured from an enclosing graph
       }
-      outputs = infer_node(*node, inputs);
-      fold_small(*node, *def, inputs, options.fold_up_to, outputs);
+      outputs = infer_values(*node, inputs, options.limits);
     }
     for (int i = 0; i < node->num_outputs(); ++i) {
       const Value* v = node->output(i);
       if (!v) continue;
       Facts& f = outputs[static_cast<size_t>(i)];
       f.type = merge_declared(f.type, options.inputs.empty() ? v->type() : Type{});
-      promote_elements(f);
       facts[v] = std::move(f);
     }
   }

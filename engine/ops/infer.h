@@ -92,13 +92,22 @@ Dim merge(const Dim& a, const Dim& b);
 // are not computed here. Errors name the node.
 std::vector<Facts> infer_node(const Node& node, const std::vector<const Facts*>& inputs);
 
+// How much work following values may be.
+struct ValueLimits {
+  int64_t input_elements = INT64_MAX;  // of each input of a node that is computed
+  int64_t output_elements = 256;       // of each of its outputs: enough for shape computations
+};
+
+// infer_node, and values: an output whose elements are all known is a constant, and a deterministic node without subgraphs
+// whose inputs are constants is computed within the limits.
+std::vector<Facts> infer_values(const Node& node, const std::vector<const Facts*>& inputs, const ValueLimits& limits);
+
 struct InferOptions {
   // Concrete or refined types of graph inputs, by value; others keep their declared types.
   std::unordered_map<const Value*, Type> inputs;
   // Values of graph inputs that are known (shape inputs, say), by value.
   std::unordered_map<const Value*, Tensor> input_values;
-  // Compute outputs of nodes with constant inputs when they have at most this many elements (shape computations).
-  int64_t fold_up_to = 256;
+  ValueLimits limits;
   // A node whose operator is unknown gets outputs of unknown type (or their declared ones); otherwise it throws.
   bool allow_unknown_ops = true;
 };

@@ -9,6 +9,7 @@
 #include <initializer_list>
 #include <string>
 #include <string_view>
+#include <utility>
 #include <variant>
 #include <vector>
 
@@ -94,5 +95,13 @@ struct OpDef {
   // The outputs depend on the inputs and attributes alone: may be folded and merged. False for random operators.
   bool deterministic = true;
 };
+
+// The definition for these versions and attributes: what else differs between versions is rare.
+inline OpDef for_versions(OpDef def, int since, int until, std::vector<AttributeDef> attributes) {
+  def.since = since;
+  def.until = until;
+  def.attributes = std::move(attributes);
+  return def;
+}
 
 }  // namespace plica

@@ -81,22 +81,22 @@ Tensor& copy_data(EvaluateContext& context) {
   return out;
 }
 
-void check_reduction(const InferContext& context) {
+void check_types(const InferContext& context) {
   const Reduction reduction = reduction_of(context.attributes(), context.def());
   const DataType type = context.input_type(0);
   require(reduction == Reduction::none || type == DataType::undefined || types::kNumeric.contains(type),
           ErrorCode::unsupported, "a reduction of {} elements", to_string(type));
+  const DataType update_type = context.input_type(2);
+  require(type == update_type || type == DataType::undefined || update_type == DataType::undefined,
+          ErrorCode::invalid_model, "the data is of type {}, the updates are of type {}", to_string(type),
+          to_string(update_type));
 }
 
 // ---- ScatterElements (Scatter, before opset 11): out[i, indices[i, j, k], k] = updates[i, j, k] (for axis
 // 1)
 
 void infer_scatter_elements(InferContext& context) {
-  check_reduction(context);
-  const DataType data_type = context.input_type(0), update_type = context.input_type(2);
-  require(data_type == update_type || data_type == DataType::undefined || update_type == DataType::undefined,
-          ErrorCode::invalid_model, "the data is of type {}, the updates are of type {}",
-          to_string(data_type), to_string(update_type));
+  check_types(context);
   const auto &data = context.input_shape(0), &indices = context.input_shape(1),
              &updates = context.input_shape(2);
   if (data && indices && updates) {
@@ -134,11 +134,7 @@ void evaluate_scatter_elements(EvaluateContext& context) {
 // ---- ScatterND: out[indices[i, 0], indices[i, 1], ..., ...] = updates[i, ...]
 
 void infer_scatter_nd(InferContext& context) {
-  check_reduction(context);
-  const DataType data_type = context.input_type(0), update_type = context.input_type(2);
-  require(data_type == update_type || data_type == DataType::undefined || update_type == DataType::undefined,
-          ErrorCode::invalid_model, "the data is of type {}, the updates are of type {}",
-          to_string(data_type), to_string(update_type));
+  check_types(context);
   const auto &data = context.input_shape(0), &indices = context.input_shape(1),
              &updates = context.input_shape(2);
   if (data && indices) {
@@ -200,18 +196,12 @@ std::vector<OpDef> scatter_ops() {
                  .infer = infer_scatter_nd,
                  .evaluate = evaluate_scatter_nd};
   std::vector<OpDef> ops;
-  const auto add = [&ops](OpDef def, int since, int until, std::vector<AttributeDef> attributes) {
-    def.since = since;
-    def.until = until;
-    def.attributes = std::move(attributes);
-    ops.push_back(std::move(def));
-  };
-  add(elements, 9, 10, {axis});
+  ops.push_back(for_versions(elements, 9, 10, {axis}));
   ops.back().name = "Scatter";  // its first name
-  add(elements, 11, 15, {axis});
-  add(elements, 16, kLatestOpset, {axis, reduction});
-  add(nd, 11, 15, {});
-  add(nd, 16, kLatestOpset, {reduction});
+  ops.push_back(for_versions(elements, 11, 15, {axis}));
+  ops.push_back(for_versions(elements, 16, kLatestOpset, {axis, reduction}));
+  ops.push_back(for_versions(nd, 11, 15, {}));
+  ops.push_back(for_versions(nd, 16, kLatestOpset, {reduction}));
   return ops;
 }
 

@@ -77,9 +77,36 @@ typename Op::primitive_desc describe_primitive(const dnnl::primitive_attr& attri
 }
 #endif
 
+// Of an operation with a source, weights and a destination.
+template <class Pd>
+Primitive finish_product(const Pd& pd) {
+  Primitive p = finish(pd);
+  p.source = pd.src_desc();
+  p.weights = pd.weights_desc();
+  p.destination = pd.dst_desc();
+  return p;
+}
+
 constexpr auto kInference = dnnl::prop_kind::forward_inference;
 
 Desc bias_of(int64_t channels) { return row_major({channels}); }
+
+// Op: convolution_forward or deconvolution_forward.
+template <class Op>
+std::optional<typename Op::primitive_desc> describe_convolution(const ConvolutionShape& s, const PostOps& post_ops,
+                                                                dnnl::algorithm algorithm) {
+  const Dims dilations = minus_one(s.dilations);
+  const dnnl::primitive_attr attributes = post_ops.attributes();
+  return attempt([&] {
+    if (!s.has_bias) {
+      return describe_primitive<Op>(attributes, kInference, algorithm, s.source, s.weights, s.destination,
+                                    s.strides, dilations, s.pads_begin, s.pads_end);
+    }
+    return describe_primitive<Op>(attributes, kInference, algorithm, s.source, s.weights,
+                                  bias_of(dims_of(s.destination)[1]), s.destination, s.strides, dilations,
+                                  s.pads_begin, s.pads_end);
+  });
+}
 
 }  // namespace
 
@@ -88,49 +115,17 @@ std::optional<Primitive> convolution(const ConvolutionShape& s, const PostOps& p
                                      const std::function<bool(const std::string& implementation)>& accept) {
   const auto algorithm = method == ConvolutionMethod::direct ? dnnl::algorithm::convolution_direct
                                                              : dnnl::algorithm::convolution_winograd;
-  const Dims dilations = minus_one(s.dilations);
-  const dnnl::primitive_attr attributes = post_ops.attributes();
-  auto pd = attempt([&] {
-    using Op = dnnl::convolution_forward;
-    if (!s.has_bias) {
-      return describe_primitive<Op>(attributes, kInference, algorithm, s.source, s.weights, s.destination,
-                                    s.strides, dilations, s.pads_begin, s.pads_end);
-    }
-    return describe_primitive<Op>(attributes, kInference, algorithm, s.source, s.weights,
-                                  bias_of(dims_of(s.destination)[1]), s.destination, s.strides, dilations,
-                                  s.pads_begin, s.pads_end);
-  });
+  auto pd = describe_convolution<dnnl::convolution_forward>(s, post_ops, algorithm);
   if (!pd) return std::nullopt;
   while (!accept(pd->impl_info_str())) {
     if (!pd->next_impl()) return std::nullopt;
   }
-  Primitive p = finish(*pd);
-  p.source = pd->src_desc();
-  p.weights = pd->weights_desc();
-  p.destination = pd->dst_desc();
-  return p;
+  return finish_product(*pd);
 }
 
 std::optional<Primitive> deconvolution(const ConvolutionShape& s, const PostOps& post_ops) {
-  const Dims dilations = minus_one(s.dilations);
-  const dnnl::primitive_attr attributes = post_ops.attributes();
-  auto pd = attempt([&] {
-    using Op = dnnl::deconvolution_forward;
-    constexpr auto algorithm = dnnl::algorithm::deconvolution_direct;
-    if (!s.has_bias) {
-      return describe_primitive<Op>(attributes, kInference, algorithm, s.source, s.weights, s.destination,
-                                    s.strides, dilations, s.pads_begin, s.pads_end);
-    }
-    return describe_primitive<Op>(attributes, kInference, algorithm, s.source, s.weights,
-                                  bias_of(dims_of(s.destination)[1]), s.destination, s.strides, dilations,
-                                  s.pads_begin, s.pads_end);
-  });
-  if (!pd) return std::nullopt;
-  Primitive p = finish(*pd);
-  p.source = pd->src_desc();
-  p.weights = pd->weights_desc();
-  p.destination = pd->dst_desc();
-  return p;
+  auto pd = describe_convolution<dnnl::deconvolution_forward>(s, post_ops, dnnl::algorithm::deconvolution_direct);
+  return pd ? std::optional(finish_product(*pd)) : std::nullopt;
 }
 
 std::optional<Primitive> matmul(const Desc& source, const Desc& weights, bool has_bias,
@@ -143,12 +138,7 @@ std::optional<Primitive> matmul(const Desc& source, const Desc& weights, bool ha
     bias.back() = dims_of(destination).back();
     return describe_primitive<Op>(attributes, source, weights, row_major(bias), destination);
   });
-  if (!pd) return std::nullopt;
-  Primitive p = finish(*pd);
-  p.source = pd->src_desc();
-  p.weights = pd->weights_desc();
-  p.destination = pd->dst_desc();
-  return p;
+  return pd ? std::optional(finish_product(*pd)) : std::nullopt;
 }
 
 std::optional<Primitive> inner_product(const Desc& source, const Desc& weights, bool has_bias,
@@ -160,12 +150,7 @@ std::optional<Primitive> inner_product(const Desc& source, const Desc& weights, 
     return describe_primitive<Op>(attributes, kInference, source, weights, bias_of(dims_of(destination)[1]),
                                   destination);
   });
-  if (!pd) return std::nullopt;
-  Primitive p = finish(*pd);
-  p.source = pd->src_desc();
-  p.weights = pd->weights_desc();
-  p.destination = pd->dst_desc();
-  return p;
+  return pd ? std::optional(finish_product(*pd)) : std::nullopt;
 }
 
 std::optional<Primitive> pooling(const PoolingShape& s) {
