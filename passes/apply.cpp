@@ -40,6 +40,19 @@ std::string disagreement(const Type& before, const Type& after) {
   return fmt::format("the result would be {} instead of {}", to_string(after), to_string(before));
 }
 
+// Who sees that `value` holds something else: a reader that stays and that the patch does not speak of.
+std::optional<Skip> seen_by_others(const Value& value, const DyingNodes& dying) {
+  if (value.is_graph_output()) {
+    return Skip{fmt::format("{} is an output of the graph", quoted(value.name())), "", value.producer()};
+  }
+  for (const Use& use : value.uses()) {
+    if (dying.drops(use) || dying.is_edited(use.node)) continue;
+    return Skip{fmt::format("{} is also read by {}", quoted(value.name()), describe(*use.node)), "",
+                use.node};
+  }
+  return std::nullopt;
+}
+
 // Why the patch cannot be applied; nothing when it can.
 std::optional<Skip> check(const ModelGraph& model, const Patch& patch, const DyingNodes& dying,
                           const PatchTypes& types, const ModelFacts& facts,
@@ -55,6 +68,9 @@ std::optional<Skip> check(const ModelGraph& model, const Patch& patch, const Dyi
   for (const auto& edit : patch.attribute_edits()) {
     if (auto skip = is_kept(edit.node)) return skip;
   }
+  for (const Node* node : patch.carried()) {
+    if (auto skip = is_kept(node)) return skip;
+  }
   for (const Node* node : patch.removed_nodes()) {
     if (auto skip = is_kept(node)) return skip;
     if (!dying.contains(node)) return Skip{"its outputs are in use", "", node};
@@ -64,7 +80,7 @@ std::optional<Skip> check(const ModelGraph& model, const Patch& patch, const Dyi
     if (!r.from->producer() || !dying.contains(r.from->producer())) {
       return Skip{"other outputs of the node are in use", "", r.from->producer()};
     }
-    const bool redefined = r.by.value && r.by.value->producer() && dying.is_edited(r.by.value->producer());
+    const bool redefined = r.by.value && types.redefined(r.by.value);
     if (r.by.value && !redefined && !can_replace(*r.from, *r.by.value)) {
       return Skip{fmt::format("the name of {} must stay", quoted(r.from->name())), "", nullptr};
     }
@@ -74,19 +90,20 @@ std::optional<Skip> check(const ModelGraph& model, const Patch& patch, const Dyi
     }
     if (auto why = disagreement(facts.of(r.from).type, types.of(r.by).type); !why.empty())
       return Skip{why, "", r.from->producer()};
+    if (!r.same) {
+      if (auto skip = seen_by_others(*r.from, dying)) return skip;
+    }
   }
 
   for (const Node* node : types.edited()) {
     for (int i = 0; i < node->num_outputs(); ++i) {
       const Value* value = node->output(i);
       if (!value) continue;
-      if (value->is_graph_output()) {
-        return Skip{fmt::format("{} is an output of the graph", quoted(value->name())), "", node};
-      }
-      for (const Use& use : value->uses()) {
-        if (dying.drops(use) || dying.is_edited(use.node)) continue;
-        return Skip{fmt::format("{} is also read by {}", quoted(value->name()), describe(*use.node)), "",
-                    use.node};
+      if (types.redefined(value)) {
+        if (auto skip = seen_by_others(*value, dying)) return skip;
+      } else if (auto why = disagreement(facts.of(value).type, types.outputs().at(value).type);
+                 !why.empty()) {
+        return Skip{why, "", node};
       }
     }
   }
@@ -122,7 +139,7 @@ class Editor {
         graph.set_attribute(edit.node, edit.attribute);
       }
     }
-    for (const auto& [value, f] : types_.redefined()) set_facts(value, f, value->type());
+    for (const auto& [value, f] : types_.outputs()) set_facts(value, f, value->type());
 
     struct Takeover {
       Value* value;
@@ -134,7 +151,7 @@ class Editor {
     std::vector<const Value*> named;
     for (const auto& r : patch_.replacements()) {
       Value* by = resolve(r.by);
-      if (r.by.made >= 0 || types_.redefined().contains(by) || r.from->is_graph_output()) {
+      if (r.same && (r.by.made >= 0 || types_.redefined(by) || r.from->is_graph_output())) {
         takeovers.push_back(
             {by, r.from->name(), r.from->doc_string, r.from->extension, r.from->type(), r.from->metadata});
         named.push_back(by);
@@ -155,7 +172,7 @@ class Editor {
     for (const Node* node : types_.edited()) {
       for (int i = 0; i < node->num_outputs(); ++i) {
         Value* v = node->output(i);
-        if (v && std::ranges::find(named, v) == named.end()) {
+        if (v && types_.redefined(v) && std::ranges::find(named, v) == named.end()) {
           v->graph()->rename(v, v->graph()->fresh_name(v->name() + "_folded"));
         }
       }

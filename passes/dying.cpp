@@ -24,6 +24,7 @@ DyingNodes::DyingNodes(const Patch& patch, const std::unordered_set<const Node*>
     if (edit.to.value) referenced_.insert(edit.to.value);
   }
   for (const auto& edit : patch.attribute_edits()) edited_.insert(edit.node);
+  for (const Node* node : patch.carried()) edited_.insert(node);
   for (const auto& made : patch.made()) {
     if (const auto* node = std::get_if<Patch::NewNode>(&made)) {
       for (const Operand& input : node->inputs) {

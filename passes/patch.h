@@ -52,6 +52,7 @@ class Patch {
   struct Replacement {
     Value* from;
     Operand by;
+    bool same = true;  // both hold the same
   };
   struct Note {
     Node* node;
@@ -74,10 +75,18 @@ class Patch {
     attribute_edits_.push_back({node, std::move(attribute)});
   }
   void remove_attribute(Node* node, std::string name);
+  // The node stays as it is and computes something else, because its inputs hold something else. As above for
+  // its readers.
+  void carry(Node* node) { carried_.push_back(node); }
+  // This output of an edited or carried node holds what it held before: its readers may stay.
+  void keep_output(const Value* value) { kept_outputs_.push_back(value); }
   // Every read of `from` becomes one of `by`. `by` takes over the name and description of `from` when it is
   // made or redefined by this patch, or when `from` is a graph output; otherwise both hold the same and `by`
   // keeps its own.
-  void replace(Value* from, Operand by) { replacements_.push_back({from, by}); }
+  void replace(Value* from, Operand by) { replacements_.push_back({from, by, true}); }
+  // Every read of `from` becomes one of `by`, which holds something else (of the same type and shape) and
+  // keeps a name of its own: every reader must go, or be edited or carried.
+  void substitute(Value* from, Operand by) { replacements_.push_back({from, by, false}); }
   // A node whose outputs nobody reads.
   void remove(const Node& node) { removed_nodes_.push_back(&node); }
   // An initializer that nobody reads.
@@ -92,6 +101,8 @@ class Patch {
   const std::vector<Made>& made() const { return made_; }
   const std::vector<InputEdit>& input_edits() const { return input_edits_; }
   const std::vector<AttributeEdit>& attribute_edits() const { return attribute_edits_; }
+  const std::vector<Node*>& carried() const { return carried_; }
+  const std::vector<const Value*>& kept_outputs() const { return kept_outputs_; }
   const std::vector<Replacement>& replacements() const { return replacements_; }
   const std::vector<const Node*>& removed_nodes() const { return removed_nodes_; }
   const std::vector<Value*>& removed_values() const { return removed_values_; }
@@ -109,6 +120,8 @@ class Patch {
   std::vector<Made> made_;
   std::vector<InputEdit> input_edits_;
   std::vector<AttributeEdit> attribute_edits_;
+  std::vector<Node*> carried_;
+  std::vector<const Value*> kept_outputs_;
   std::vector<Replacement> replacements_;
   std::vector<const Node*> removed_nodes_;
   std::vector<Value*> removed_values_;

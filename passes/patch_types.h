@@ -4,6 +4,7 @@
 
 #include <string>
 #include <unordered_map>
+#include <unordered_set>
 #include <vector>
 
 #include "passes/facts.h"
@@ -21,22 +22,30 @@ class PatchTypes {
 
   const Facts& of(const Operand& operand) const { return *find(operand); }  // not for one left out
   const Facts& made(size_t i) const { return made_[i]; }
-  const std::vector<Node*>& edited() const { return edited_; }  // each once, in the patch's order
-  // The outputs of edited nodes, which hold something else afterwards.
-  const std::unordered_map<const Value*, Facts>& redefined() const { return redefined_; }
+  // Edited and carried nodes, each once, after those among them that they read.
+  const std::vector<Node*>& edited() const { return edited_; }
+  // The outputs of those nodes, by what they will be.
+  const std::unordered_map<const Value*, Facts>& outputs() const { return outputs_; }
+  // One of those outputs holds something else afterwards.
+  bool redefined(const Value* value) const { return outputs_.contains(value) && !kept_.contains(value); }
 
  private:
   const Facts* find(const Operand& operand) const;
+  void await(Node* node);
+  bool is_ready(const std::vector<Operand>& inputs) const;
+  static std::vector<Operand> inputs_after(const Node& node, const Patch& patch);
   void infer_edited(const Node& node, const Patch& patch);
   std::vector<Facts> infer(const std::string& op_type, const std::string& domain,
-                           const Attributes& attributes, const std::vector<const Facts*>& inputs,
-                           int outputs);
+                           const Attributes& attributes, const std::vector<Operand>& operands, int outputs);
 
   const ModelFacts& facts_;
   Graph scratch_;
+  std::vector<Node*> waiting_;        // edited and carried nodes that are not inferred yet
+  std::vector<size_t> waiting_made_;  // and new ones
   std::vector<Node*> edited_;
   std::vector<Facts> made_;
-  std::unordered_map<const Value*, Facts> redefined_;
+  std::unordered_map<const Value*, Facts> outputs_;
+  std::unordered_set<const Value*> kept_;
 };
 
 }  // namespace plica
