@@ -142,7 +142,7 @@ RuleResult evaluate_constant(const Node& node, const RuleContext& context) {
   if (bytes > context.constant_bytes) return NoMatch{};
   if (bytes > kSmallBytes && bytes / kMostGrowth > in.bytes) return NoMatch{};
   const int64_t growth = std::max<int64_t>(bytes - in.freed, 0);
-  if (growth > context.growth_left || checked_add(bytes, in.bytes) > context.work_left) return NoMatch{};
+  if (growth > context.constants_left || checked_add(bytes, in.bytes) > context.work_left) return NoMatch{};
   if (!is_linear_time(node.op_type()) && (elements > kMostSteps / std::max<int64_t>(in.elements, 1))) {
     return NoMatch{};
   }
