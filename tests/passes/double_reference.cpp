@@ -201,8 +201,9 @@ class Walk {
       if (floating(out.reach)) {
         out.error = error[static_cast<size_t>(i)];
         if (errors_.of_node) {
+          const Off off = errors_.of_node(node, in_);
           out.error = zip(out.error, out.reach,
-                          [&](double e, double r) { return e + errors_.of_node(node, r, in_); });
+                          [&](double e, double r) { return e + off.absolute + off.relative * r; });
         }
       }
       extents_[node.output(i)] = std::move(out);
@@ -259,7 +260,8 @@ class Walk {
     if (in_.size() > 2 && in_[2].reach.defined()) first.push_back(in_[2].error);
     Tensor sum = absolute(run(with_gemm_signs(first))[0]);
     if (!all_zero(in_[1].error)) {
-      const std::vector<Tensor> second = {add(in_[0].reach, in_[0].error), in_[1].error};
+      std::vector<Tensor> second = {add(in_[0].reach, in_[0].error), in_[1].error};
+      if (first.size() > 2) second.push_back(zeros_like(first[2]));  // Gemm had to have one
       sum = add(sum, absolute(run(with_gemm_signs(second))[0]));
     }
     return {sum};
@@ -418,8 +420,8 @@ std::vector<Tensor> sum_of(std::vector<Tensor> a, const std::vector<Tensor>& b) 
 
 ErrorModel run_time_errors(DataType type) {
   ErrorModel m;
-  m.of_node = [type](const Node& n, double reach, const std::vector<Extent>& in) {
-    return reach * run_time_roundoff(n, type, in);
+  m.of_node = [type](const Node& n, const std::vector<Extent>& in) {
+    return Off{0, run_time_roundoff(n, type, in)};
   };
   return m;
 }
@@ -487,8 +489,10 @@ Extents walk(const ModelGraph& model, const NamedTensors& inputs, const ErrorMod
       continue;
     }
     Extent e{absolute(t), zeros_like(t), constant ? 0 : 1};
-    if (constant && errors.of_constant)
-      e.error = map(e.reach, [&](double m) { return errors.of_constant(*v, m); });
+    if (constant && errors.of_constant) {
+      const Off off = errors.of_constant(*v);
+      e.error = map(e.reach, [&](double m) { return off.absolute + off.relative * m; });
+    }
     extents[v] = std::move(e);
   }
   Walk walk(extents, errors);
@@ -552,7 +556,7 @@ Seen compare(const ModelGraph& before, const ModelGraph& after, const OptimizeRe
   NewConstants fresh(b->graph);
   // No affine of the tests has a factor above 2^10 between one rounding and the next.
   const double floor = 0x1p10 * static_cast<double>(roundings(report)) * underflow_of(type);
-  underflow.of_constant = [&](const Value& v, double) { return fresh.contains(v) ? floor : 0; };
+  underflow.of_constant = [&](const Value& v) { return Off{fresh.contains(v) ? floor : 0, 0}; };
   const Extents after_extents = walk(*a, x, underflow);
   const std::vector<Tensor> arithmetic =
       sum_of(errors_of(b->graph, extents), errors_of(a->graph, after_extents));
@@ -573,21 +577,16 @@ Seen compare(const ModelGraph& before, const ModelGraph& after, const OptimizeRe
       const auto it = bounds->find(name_of(n));
       return it != bounds->end() ? it->second : 0;
     };
-    reported.of_constant = [&](const Value& v, double magnitude) -> double {
-      if (!fresh.contains(v)) return 0;
+    reported.of_constant = [&](const Value& v) {
+      if (!fresh.contains(v)) return Off{};
       for (const Use& use : v.uses()) {
-        if (is_linear(*use.node) && absorbed_by(*use.node) > 0) return 0;
+        if (is_linear(*use.node) && absorbed_by(*use.node) > 0) return Off{};
       }
-      return magnitude * u + underflow_of(type);
+      return Off{underflow_of(type), u};
     };
-    const Node* last = nullptr;
-    double off = 0;
-    reported.of_node = [&](const Node& n, double reach, const std::vector<Extent>& in) {
-      if (&n != last) {
-        last = &n;
-        off = is_linear(n) ? absorbed_by(n) * reach_of_operator(n, in) : 0;
-      }
-      return off + reach * run_time_roundoff(n, DataType::float64, in);
+    reported.of_node = [&](const Node& n, const std::vector<Extent>& in) {
+      const double bound = is_linear(n) ? absorbed_by(n) : 0;
+      return Off{bound > 0 ? bound * reach_of_operator(n, in) : 0, run_time_roundoff(n, DataType::float64, in)};
     };
     seen.reported = true;
     const std::vector<Tensor> within = sum_of(errors_of(a->graph, walk(*a, x, reported)), arithmetic);
@@ -601,8 +600,8 @@ Seen compare(const ModelGraph& before, const ModelGraph& after, const OptimizeRe
   }
   ErrorModel running = run_time_errors(type);
   const auto plain = running.of_node;
-  running.of_node = [&](const Node& n, double reach, const std::vector<Extent>& in) {
-    return plain(n, reach, in) + underflow_of(type);
+  running.of_node = [&](const Node& n, const std::vector<Extent>& in) {
+    return Off{underflow_of(type), plain(n, in).relative};
   };
   std::vector<Tensor> actual = evaluate_graph(after.graph, inputs);
   for (size_t i = 0; i < actual.size(); ++i) {
@@ -610,9 +609,9 @@ Seen compare(const ModelGraph& before, const ModelGraph& after, const OptimizeRe
     actual[i] = cast_tensor(actual[i], DataType::float64);
   }
   // What the run computes from constants (DequantizeLinear) is rounded then; four operations at most in the tests.
-  running.of_constant = [&](const Value& v, double magnitude) -> double {
+  running.of_constant = [&](const Value& v) {
     const Value* original = after.graph.find(v.name());
-    return original && original->initializer() ? 0 : 4 * u * magnitude;
+    return Off{0, original && original->initializer() ? 0 : 4 * u};
   };
   const std::vector<Tensor> whole = sum_of(allowed, errors_of(a->graph, walk(*a, x, running)));
   seen.failure = beyond(exact, actual, whole, seen.worst, "in its own type");

@@ -37,11 +37,15 @@ struct Extent {
 };
 using Extents = std::unordered_map<const Value*, Extent>;
 
+// An element is off by absolute + relative * its reach.
+struct Off {
+  double absolute = 0, relative = 0;
+};
+
 struct ErrorModel {
-  // How far each element of a constant is off, from its magnitudes. Absent: not at all.
-  std::function<double(const Value& constant, double magnitude)> of_constant;
-  // How far each element of a node's result is off because of the node itself.
-  std::function<double(const Node& node, double reach, const std::vector<Extent>& inputs)> of_node;
+  std::function<Off(const Value& constant)> of_constant;  // absent: constants are exact
+  // What the node itself adds to the errors of its inputs; absent: nothing.
+  std::function<Off(const Node& node, const std::vector<Extent>& inputs)> of_node;
 };
 
 // `model` comes from in_double, `inputs` too. Throws for an operator that it has no rule for.
