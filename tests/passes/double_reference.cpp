@@ -52,14 +52,15 @@ bool becomes_double(const Value& v) {
 }
 
 // (q - zero point) * scale, exactly: the factors have no more bits together than a double.
-Tensor dequantized(const Node& node) {
+Tensor product_of(const Node& node) {
   const Tensor q = cast_tensor(*node.input(0)->constant(), DataType::float64);
   const Tensor scale = cast_tensor(*node.input(1)->constant(), DataType::float64);
   const Tensor zero = node.has_input(2) ? cast_tensor(*node.input(2)->constant(), DataType::float64)
                                         : Tensor::zeros(DataType::float64, scale.dims());
   int64_t inner = 1;
   if (scale.size() > 1) {
-    const int64_t axis = node.opset() < 13 ? 1 : AttributeReader(node).i("axis");
+    const Attribute* given = node.attributes().find("axis");
+    const int64_t axis = given ? std::get<int64_t>(given->value) : 1;
     for (int i = static_cast<int>(axis < 0 ? axis + q.rank() : axis) + 1; i < q.rank(); ++i) inner *= q.dim(i);
   }
   Tensor out(DataType::float64, q.dims());
@@ -453,7 +454,7 @@ std::unique_ptr<ModelGraph> in_double(const ModelGraph& model) {
   auto copy = model.clone();
   Graph& graph = copy->graph;
   for (Node* node : graph.nodes()) {  // first: what it reads must still be of its own type
-    if (node->is("DequantizeLinear")) become_constant(*node, dequantized(*node));
+    if (node->is("DequantizeLinear")) become_constant(*node, product_of(*node));
   }
   for (Node* node : graph.nodes()) convert_attributes(graph, *node);
   for (Value* v : graph.values()) {
@@ -467,6 +468,15 @@ std::unique_ptr<ModelGraph> in_double(const ModelGraph& model) {
       graph.set_initializer(v, cast_tensor(*v->initializer(), DataType::float64));
   }
   compute_constants(graph);
+  return copy;
+}
+
+std::unique_ptr<ModelGraph> dequantized(const ModelGraph& model) {
+  auto copy = model.clone();
+  for (Node* node : copy->graph.nodes()) {
+    if (node->is("DequantizeLinear"))
+      become_constant(*node, cast_tensor(product_of(*node), node->input(1)->constant()->type()));
+  }
   return copy;
 }
 
@@ -603,7 +613,7 @@ Seen compare(const ModelGraph& before, const ModelGraph& after, const OptimizeRe
   running.of_node = [&](const Node& n, const std::vector<Extent>& in) {
     return Off{underflow_of(type), plain(n, in).relative};
   };
-  std::vector<Tensor> actual = evaluate_graph(after.graph, inputs);
+  std::vector<Tensor> actual = evaluate_graph(dequantized(after)->graph, inputs);
   for (size_t i = 0; i < actual.size(); ++i) {
     if (actual[i].type() != type) return {seen.worst, seen.reported, fmt::format("output {} has another type", i)};
     actual[i] = cast_tensor(actual[i], DataType::float64);

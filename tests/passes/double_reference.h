@@ -20,8 +20,8 @@
 
 namespace plica::testing {
 
-// The model with every If replaced by one of its branches and every call of a model function by its body: what
-// evaluate_graph can compute. `branch`: "then_branch" or "else_branch".
+// The model with every If replaced by one of its branches and every call of a model function by its body, as
+// evaluate_graph wants it. `branch`: "then_branch" or "else_branch".
 std::unique_ptr<ModelGraph> inlined(const ModelGraph& model, const std::string& branch = "then_branch");
 
 // The model in float64: inputs, constants, Casts. Weights behind DequantizeLinear become the exact products;
@@ -29,6 +29,9 @@ std::unique_ptr<ModelGraph> inlined(const ModelGraph& model, const std::string& 
 // inlined.
 std::unique_ptr<ModelGraph> in_double(const ModelGraph& model);
 NamedTensors in_double(const NamedTensors& tensors);
+
+// The model with weights behind DequantizeLinear as constants of its own type: what runs.
+std::unique_ptr<ModelGraph> dequantized(const ModelGraph& model);
 
 // Of a value of an in_double model; float64 tensors, undefined for what holds no floating-point numbers.
 struct Extent {

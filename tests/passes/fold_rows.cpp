@@ -38,12 +38,12 @@ void conv_between_bn(G& g, const F& between, G::Conv conv = {}, G::Signs signs =
 Value* constant_node(G& g, const char* name, Dims dims, double low) {
   return g.op("Constant", name, {}, {{"value", random_tensor(g.type(), std::move(dims), g.b.next_seed(), low, 2)}});
 }
-void quantized(G& g, int64_t scales) {
+void quantized(G& g, int64_t scales, int lowest = -127) {
   const int64_t in = g.c(), out = g.m();
   Dims dims = {out, in};
   for (int i = 0; i < g.spatial(); ++i) dims.push_back(2);
   Tensor q(DataType::int8, dims);
-  for (int64_t i = 0; i < q.size(); ++i) q.mutable_data<int8_t>()[i] = static_cast<int8_t>((i * 37 + 11) % 255 - 127);
+  for (int64_t i = 0; i < q.size(); ++i) q.mutable_data<int8_t>()[i] = static_cast<int8_t>((i * 37 + 11) % 255 + lowest);
   const Dims scale_dims = scales == 1 ? Dims{} : Dims{out};
   std::vector<NamedAttribute> attributes;
   if (scales != 1) attributes.push_back({"axis", int64_t{0}});
@@ -349,8 +349,9 @@ const Row kRows[] = {
        Value* x = g.input("x", {2, g.c(), g.m(), 4}, g.type());
        g.output(g.bn(g.transpose(g.conv(x, g.c(), {.kernel = 1, .pad = 0}), {0, 2, 1, 3}), g.m()));
      }},
-    // The zeros become 0 s + t: one number for all channels does not exist, so the shift stays an Add.
-    {"conv_zeropad_bn", "Conv Pad Add", "Pad Conv Add|Conv Add|Add Pad Conv", 0, "", kAnyVariant,
+    // The zeros become 0 s + t: one number for all channels does not exist (but for a single channel), so the shift
+    // stays an Add.
+    {"conv_zeropad_bn", "Conv Pad Add|Conv Pad", "Pad Conv Add|Conv Add|Pad Conv", 0, "", kAnyVariant,
      [](G& g) { conv_between_bn(g, [&](Value* v, int64_t) { return g.pad(v, 0); }, {.kernel = 2, .pad = 0}); }},
     {"conv_pad_bn_same_shift", "Conv Pad", nullptr, 0, "", kAnyVariant,
      [](G& g) {
@@ -381,12 +382,11 @@ const Row kRows[] = {
          return g.op("Resize", "resize", {v, nullptr, g.b.constant("scales", Tensor::of(scales, {g.spatial() + 2}))});
        });
      }},
-    {"conv_depth_to_space_bn", "Conv DepthToSpace", "DepthToSpace Conv", 0, "", kOnly2d,
+    // (Before it, four batch norm channels meet in one of the convolution's: only behind it.)
+    {"conv_depth_to_space_bn", "Conv DepthToSpace", nullptr, 0, "", kOnly2d,
      [](G& g) {
-       const auto blocks = [&](Value* v) { return g.op("DepthToSpace", "blocks", {v}, {{"blocksize", int64_t{2}}}); };
-       Value* x = g.image(g.mirrored ? 4 * g.c() : g.c());
-       g.output(g.mirrored ? g.conv(blocks(g.bn(x, 4 * g.c())), g.c(), {.kernel = 1, .pad = 0})
-                           : g.bn(blocks(g.conv(x, g.c(), {.out = 4 * g.m()})), g.m()));
+       Value* y = g.conv(g.image(g.c()), g.c(), {.out = 4 * g.m()});
+       g.output(g.bn(g.op("DepthToSpace", "blocks", {y}, {{"blocksize", int64_t{2}}}), g.m()));
      }},
     // ---- who else reads
     {"shared_w_2bn", "Conv Conv", "Conv Conv", 0, "", kAnyVariant,
@@ -406,14 +406,14 @@ const Row kRows[] = {
        g.output(g.conv(y, g.c(), {.pad = 0}));
        g.output(g.conv(y, g.c(), {.out = 3, .kernel = 1, .pad = 0, .name = "conv2"}));
      }},
-    {"conv_two_consumers", "", "", 1, "is also read by node 'tanh'", kAnyVariant,
+    {"conv_two_consumers", "", "", 1, "is also read by node 'tanh'", kAnyReason,
      [](G& g) {
        Value* x = g.image(g.c());
        Value* y = g.mirrored ? g.bn(x, g.c()) : g.conv(x, g.c());
        g.output(g.mirrored ? g.conv(y, g.c()) : g.bn(y, g.m()));
        g.output(g.op("Tanh", "tanh", {y}));
      }},
-    {"conv_out_is_graph_out", "", "", 1, "output of the graph", kAnyVariant,
+    {"conv_out_is_graph_out", "", "", 1, "output of the graph", kAnyReason,
      [](G& g) {
        Value* x = g.image(g.c());
        Value* y = g.mirrored ? g.bn(x, g.c()) : g.conv(x, g.c());
@@ -427,6 +427,7 @@ const Row kRows[] = {
        Attribute training;
        training.name = "training_mode", training.value = int64_t{1};
        g.b.graph->set_attribute(find_node(*g.b.graph, "bn"), training);
+       g.has_values = false;
      }},
     {"fp16_conv_bn", "Conv", "Conv", 0, "", kFloat16Only, [](G& g) { conv_and_bn(g, {}, g.c(), g.m()); }},
     {"fp16_x_fp32_stats", "Conv", "Conv", 0, "", kFloat16Only | kOpset15,
@@ -473,11 +474,14 @@ const Row kRows[] = {
        g.output(g.bn_of(g.conv(x, g.c(), {.kernel = 1, .pad = 0}), s, "bn", {{"spatial", int64_t{0}}}));
      }},
     {"opset6_is_test", "Conv", "Conv", 0, "", kFromOpset1 | kUpToOpset8, [](G& g) { conv_and_bn(g, {}, g.c(), g.m()); }},
-    {"qdq_weight", "DequantizeLinear Conv", "DequantizeLinear Conv", 0, "", kFloat32Only | kOpset10,
+    {"qdq_weight", "DequantizeLinear Conv", "DequantizeLinear Conv", 0, "", kFloat32Only | kOpset15,
      [](G& g) { quantized(g, 1); }},
+    // A factor below zero would turn -128 into 128.
+    {"qdq_weight_minus_128", "DequantizeLinear Conv|BatchNormalization DequantizeLinear Conv", nullptr, -1, "",
+     kFloat32Only | kOpset15, [](G& g) { quantized(g, g.m(), -128); }},
     {"qdq_weight_per_channel", "DequantizeLinear Conv", nullptr, 0, "", kFloat32Only | kOpset15,
      [](G& g) { quantized(g, g.m()); }},
-    {"dynamic_weight", "", "", 1, "input of the model", kAnyVariant,
+    {"dynamic_weight", "", "", 1, "input of the model", kAnyReason,
      [](G& g) {
        Dims d = {g.m(), g.c()};
        d.resize(static_cast<size_t>(g.spatial() + 2), 1);
@@ -486,7 +490,11 @@ const Row kRows[] = {
      }},
     {"if_body", "If Conv Conv", "If Conv Conv", 0, "", kAnyVariant, if_body},
     {"local_function", "block", "block", 0, "", kOpset15, local_function},
-    {"negvar", "", "", 1, "variance + epsilon", kAnyVariant, [](G& g) { with_variance(g, {1, 1, -0.5}); }},
+    {"negvar", "", "", 1, "variance + epsilon", kAnyVariant, 
+     [](G& g) {
+       with_variance(g, {-0.5});
+       g.has_values = false;
+     }},
     {"empty_bias_input", "Conv", "Conv", 0, "", kAnyVariant,
      [](G& g) {
        Value* x = g.image(g.c());

@@ -79,6 +79,7 @@ class RowBuilder {
   Build b;
   NamedTensors inputs;
   bool only_batch_norms = true;
+  bool has_values = true;  // not: it computes NaN, or by the statistics of the batch
 
  private:
   Dims sizes() const;
@@ -95,7 +96,7 @@ enum Demands : unsigned {
   kFloat64Only = 32,
   kFloat32Only = 64,
   kOnly2d = 128,
-  kOpset10 = 256,
+  kAnyReason = 256,  // mirrored: there are several
 };
 
 struct Row {
