@@ -108,6 +108,8 @@ struct Row {
   const char* reason;         // a part of why they do
   unsigned demands;
   void (*build)(RowBuilder&);
+
+  friend void PrintTo(const Row& row, std::ostream* out) { *out << row.name; }
 };
 
 std::span<const Row> fold_rows();

@@ -173,6 +173,34 @@ TEST(FoldTableRows, AreValidModels) {
   }
 }
 
+// The comparison is worth something: any constant that is off by 2^-10 in one element shows.
+TEST(FoldTableRows, AWrongConstantShows) {
+  int64_t noticed = 0, changed = 0;
+  for (const Row& row : fold_rows()) {
+    const Variant v{float32, 17, 1, 2, 5, 7, false};
+    RowBuilder g(row.demands & kUpToOpset8 ? Variant{float32, 7, 1, 2, 5, 7, false} : v, false);
+    if (row.demands & kFloat16Only) continue;
+    row.build(g);
+    const auto before = inlined(*g.b.model);
+    const OptimizeReport report = optimize(*g.b.model);
+    if (!g.has_values || report.rules.empty()) continue;
+    const auto after = inlined(*g.b.model);
+    for (Value* c : after->graph.initializers()) {
+      const Tensor right = *c->initializer();
+      if (right.type() != float32 || before->graph.find(c->name())) continue;
+      std::vector<double> values = to_doubles(right);
+      double& largest = *std::ranges::max_element(values, {}, [](double d) { return std::abs(d); });
+      largest *= 1 + 0x1p-10;
+      after->graph.set_initializer(c, tensor_of(float32, values, right.dims()));
+      ++changed;
+      noticed += !compare(*before, *after, report, g.inputs, float32, g.only_batch_norms).failure.empty();
+      after->graph.set_initializer(c, right);
+    }
+  }
+  EXPECT_GT(changed, 20);
+  EXPECT_EQ(noticed, changed);
+}
+
 TEST(FoldTableRows, CoverEveryPattern) {
   int64_t models = 0;
   for (const auto& [row, mirrored] : all_rows()) models += std::ssize(variants_of(row));
