@@ -2,12 +2,15 @@
 //
 // 500 seeds run in ctest. A range of them:
 //     PLICA_SEEDS=1000:11000 build/dev/tests/test_passes --gtest_filter='FoldProperty.*'
-// One, with what it became:
-//     PLICA_SEEDS=4711 PLICA_PRINT=1 build/dev/tests/test_passes --gtest_filter='FoldProperty.*'
+// One, with what it became, as text and as files (before.onnx and after.onnx in that directory):
+//     PLICA_SEEDS=4711 PLICA_PRINT=1 PLICA_SAVE=. build/dev/tests/test_passes --gtest_filter='FoldProperty.*'
 #include <fmt/format.h>
 
 #include <cstdlib>
+#include <fstream>
 
+#include "engine/core/parallel.h"
+#include "engine/onnx/onnx.h"
 #include "tests/passes/build.h"
 #include "tests/passes/double_reference.h"
 #include "tests/passes/random_model.h"
@@ -22,6 +25,11 @@ struct Outcome {
   bool reported = false;
 };
 
+void save(const std::string& name, const ModelGraph& model) {
+  const char* directory = std::getenv("PLICA_SAVE");
+  if (directory) std::ofstream(fmt::format("{}/{}.onnx", directory, name), std::ios::binary) << serialize_model(model);
+}
+
 Outcome try_seed(uint64_t seed, int nodes) {
   Outcome o;
   RandomModel r = random_model(seed, nodes);
@@ -29,10 +37,11 @@ Outcome try_seed(uint64_t seed, int nodes) {
     o.before = print(r.model->graph);
     r.model->graph.verify();
     const auto before = r.model->clone();
-    const NamedTensors inputs = random_inputs(before->graph, seed + 77);
-    evaluate_graph(before->graph, inputs);
+    evaluate_graph(dequantized(*before)->graph, r.inputs);
 
     const OptimizeReport report = optimize(*r.model);
+    save("before", *before);
+    save("after", *r.model);
     o.after = print(r.model->graph);
     for (const auto& v : report.batch_norms) o.folded += v.folded;
     o.batch_norms = std::ssize(report.batch_norms);
@@ -52,7 +61,7 @@ Outcome try_seed(uint64_t seed, int nodes) {
       if (v.folded && !v.into.empty() && v.error_bound && !(*v.error_bound < 0.1))
         o.failure = fmt::format("{} has the bound {}", v.node, *v.error_bound);
     }
-    const Seen seen = compare(*before, *r.model, report, inputs, r.type, r.only_batch_norms);
+    const Seen seen = compare(*before, *r.model, report, r.inputs, r.type, r.only_batch_norms);
     o.reported = seen.reported;
     if (o.failure.empty()) o.failure = seen.failure;
 
@@ -75,6 +84,7 @@ TEST(FoldProperty, RandomModelsComputeTheSame) {
     first = std::strtoull(range, &rest, 10);
     end = *rest == ':' ? std::strtoull(rest + 1, nullptr, 10) : first + 1;
   }
+  const ThreadScope one_thread(1);  // for tensors of some hundred elements
   int failures = 0;
   int64_t batch_norms = 0, folded = 0, reported = 0, rewrites = 0;
   for (uint64_t seed = first; seed < end && failures < 5; ++seed) {

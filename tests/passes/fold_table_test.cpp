@@ -1,6 +1,7 @@
 // Every pattern of the table that folding is compared on (fold_rows.cpp), with the batch norm behind the linear
 // operator and before it, in variants of element type, opset, batch, dimensions and channels; against the model as it
 // was, in double precision.
+#include "engine/core/parallel.h"
 #include "engine/onnx/onnx.h"
 #include "engine/ops/infer.h"
 #include "tests/passes/double_reference.h"
@@ -136,6 +137,7 @@ void check(const Row& row, const Variant& variant, bool mirrored) {
 class FoldTable : public ::testing::TestWithParam<std::pair<Row, bool>> {};
 
 TEST_P(FoldTable, InEveryVariant) {
+  const ThreadScope one_thread(1);
   const auto& [row, mirrored] = GetParam();
   for (const Variant& v : variants_of(row)) {
     SCOPED_TRACE(to_string(v));

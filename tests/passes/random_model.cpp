@@ -71,7 +71,7 @@ class Generator {
   RandomModel result() {
     b_.graph->sort();
     auto model = b_.model->clone();
-    return {std::move(model), type_, only_batch_norms_};
+    return {std::move(model), std::move(inputs_), type_, only_batch_norms_};
   }
 
  private:
@@ -85,18 +85,19 @@ class Generator {
 
   void add_inputs() {
     const int64_t n = r_.chance(50) ? 1 : r_.between(2, 3);
+    const bool all_symbols = r_.chance(50);
     for (int64_t i = r_.between(1, 2); i > 0; --i) {
       Dims dims = {n, r_.between(1, 6)};
       const int64_t spatial = r_.chance(20) ? 0 : r_.chance(75) ? 2 : r_.chance(60) ? 1 : 3;
       for (int64_t s = 0; s < spatial; ++s) dims.push_back(r_.between(3, spatial == 3 ? 4 : 6));
       std::vector<Dim> declared(dims.begin(), dims.end());
-      const std::string name = fmt::format("x{}", i);
-      // The run gives symbols and unknown dims the size 2 (random_inputs); unknown sizes are tested by symbols alone.
       if (symbolic_) {
-        dims[0] = 2;
         declared[0] = Dim::symbol("n");
+        for (size_t d = 2; d < declared.size() && all_symbols; ++d) declared[d] = Dim::symbol(fmt::format("d{}_{}", i, d));
       }
-      note(b_.input(name, declared), Facts::of(Tensor::zeros(type_, dims)));
+      const std::string name = fmt::format("x{}", i);
+      inputs_[name] = random_tensor(type_, dims, r_.next(), -2, 2);
+      note(b_.input(name, declared), Facts::of(inputs_[name]));
     }
   }
 
@@ -198,6 +199,9 @@ class Generator {
       b_.graph->add_output(pool_.back());
     }
     // Constants of nodes that were refused.
+    for (Node* n : b_.graph->nodes()) {
+      if (n->is("DequantizeLinear") && !n->output(0)->has_uses()) b_.graph->remove_node(n);
+    }
     for (Value* v : b_.graph->initializers()) {
       if (v->has_uses()) continue;
       if (v->is_graph_input()) {
@@ -245,7 +249,7 @@ class Generator {
       shape = Dims(static_cast<size_t>(rank), 1);
       shape[1] = dims[1];
       if (r_.chance(40)) shape.erase(shape.begin());
-    } else if (kind < 8) {  // the last axis
+    } else if (kind < 8 && rank >= 1) {  // the last axis
       shape = {dims.back()};
     } else if (kind < 9) {
       shape = dims;
@@ -280,8 +284,25 @@ class Generator {
   Value* weight(const Dims& dims, int64_t terms) {
     auto& known = weights_[dims];
     if (known && r_.chance(15)) return known;
+    if (type_ == DataType::float32 && opset_ >= 13 && r_.chance(8)) return quantized_weight(dims);
     const double size = 1.7 / std::sqrt(static_cast<double>(std::max<int64_t>(terms, 1)));
     return known = constant("w", dims, -size, size);
+  }
+
+  // int8 behind a DequantizeLinear, with one scale or one for each channel of axis 0 or 1.
+  Value* quantized_weight(const Dims& dims) {
+    Tensor q(DataType::int8, dims);
+    for (int8_t& v : q.mutable_values<int8_t>()) v = static_cast<int8_t>(r_.between(-128, 127));
+    const int64_t axis = r_.between(-1, 1);
+    const Dims scales = axis < 0 ? Dims{} : Dims{dims[static_cast<size_t>(axis)]};
+    std::vector<Value*> inputs = {keep("q", q), constant("step", scales, 0.002, 0.01)};
+    if (r_.chance(50)) inputs.push_back(keep("zero", Tensor::zeros(DataType::int8, scales)));
+    Value* w = b_.op("DequantizeLinear", fmt::format("dq{}", ++made_), inputs);
+    Attribute a;
+    a.name = "axis", a.value = axis;
+    if (axis >= 0) b_.graph->set_attribute(w->producer(), a);
+    facts_[w].type = Type::tensor(type_, Shape(dims));
+    return w;
   }
 
   bool linear(Value* x) {
@@ -609,6 +630,7 @@ class Generator {
   bool only_batch_norms_ = false, symbolic_ = false;
   Signs signs_ = Signs::both;
   int linear_bias_ = 50, made_ = 0;
+  NamedTensors inputs_;
   std::vector<Value*> pool_;
   std::unordered_map<const Value*, Facts> facts_;
   std::unordered_map<const Value*, bool> grown_;
