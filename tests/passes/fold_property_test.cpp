@@ -11,6 +11,7 @@
 
 #include "engine/core/parallel.h"
 #include "engine/onnx/onnx.h"
+#include "passes/driver.h"
 #include "tests/passes/build.h"
 #include "tests/passes/double_reference.h"
 #include "tests/passes/random_model.h"
@@ -37,7 +38,7 @@ Outcome try_seed(uint64_t seed, int nodes) {
     o.before = print(r.model->graph);
     r.model->graph.verify();
     const auto before = r.model->clone();
-    evaluate_graph(dequantized(*before)->graph, r.inputs);
+    evaluate_graph(dequantized(*inlined(*before))->graph, r.inputs);
 
     const OptimizeReport report = optimize(*r.model);
     save("before", *before);
@@ -47,8 +48,8 @@ Outcome try_seed(uint64_t seed, int nodes) {
     o.batch_norms = std::ssize(report.batch_norms);
     for (const auto& [rule, n] : report.rules) o.rewrites += n;
     r.model->graph.verify();
-    if (r.model->graph.num_nodes() > before->graph.num_nodes()) {
-      o.failure = fmt::format("{} nodes became {}", before->graph.num_nodes(), r.model->graph.num_nodes());
+    if (count_nodes(r.model->graph) > count_nodes(before->graph)) {
+      o.failure = fmt::format("{} nodes became {}", count_nodes(before->graph), count_nodes(r.model->graph));
       return o;
     }
     for (size_t i = 0; i < before->graph.outputs().size(); ++i) {
@@ -61,9 +62,13 @@ Outcome try_seed(uint64_t seed, int nodes) {
       if (v.folded && !v.into.empty() && v.error_bound && !(*v.error_bound < 0.1))
         o.failure = fmt::format("{} has the bound {}", v.node, *v.error_bound);
     }
-    const Seen seen = compare(*before, *r.model, report, r.inputs, r.type, r.only_batch_norms);
-    o.reported = seen.reported;
-    if (o.failure.empty()) o.failure = seen.failure;
+    for (const char* branch : {"then_branch", "else_branch"}) {
+      const Seen seen = compare(*inlined(*before, branch), *inlined(*r.model, branch), report, r.inputs, r.type,
+                                r.only_batch_norms);
+      o.reported = seen.reported;
+      if (o.failure.empty()) o.failure = seen.failure;
+      if (!r.in_branches) break;
+    }
 
     const OptimizeReport again = optimize(*r.model);
     if (o.failure.empty() && (!again.rules.empty() || print(r.model->graph) != o.after)) {

@@ -45,6 +45,36 @@ int64_t count(const Dims& dims) {
   return n;
 }
 
+// The model with its nodes in both branches of an If, which read inputs and constants of the graph around them.
+std::unique_ptr<ModelGraph> wrapped_in_if(const ModelGraph& model) {
+  auto outer = std::make_unique<ModelGraph>();
+  outer->ir_version = model.ir_version;
+  outer->opset_imports = model.opset_imports;
+  Graph& graph = outer->graph;
+  std::unordered_map<const Value*, Value*> outside;
+  for (const Value* v : model.graph.inputs()) outside[v] = graph.add_input(v->name(), v->type());
+  for (const Value* v : model.graph.initializers())
+    outside[v] = graph.add_initializer(v->name(), *v->initializer());
+  Value* condition = graph.add_input("condition", Type::tensor(DataType::boolean, Shape(Dims{})));
+  std::vector<Value*> results;
+  for (const Value* v : model.graph.outputs()) results.push_back(graph.add_value("if_" + v->name(), v->type()));
+  Node* branch = graph.add_node("If", "", {condition}, results);
+  for (const std::string side : {"then_", "else_"}) {
+    Graph& body = *graph.add_subgraph(branch, side + "branch");
+    auto inside = outside;
+    for (const Node* n : model.graph.nodes()) {
+      std::vector<Value*> ins, outs;
+      for (int i = 0; i < n->num_inputs(); ++i) ins.push_back(n->has_input(i) ? inside.at(n->input(i)) : nullptr);
+      for (int i = 0; i < n->num_outputs(); ++i)
+        outs.push_back(inside[n->output(i)] = body.add_value(side + n->output(i)->name(), n->output(i)->type()));
+      body.add_node(n->op_type(), "", ins, outs, n->attributes())->name = side + n->name;
+    }
+    for (const Value* v : model.graph.outputs()) body.add_output(inside.at(v));
+  }
+  for (Value* v : results) graph.add_output(v);
+  return outer;
+}
+
 enum class Signs { positive, both, some_zero };
 
 class Generator {
@@ -69,9 +99,10 @@ class Generator {
   }
 
   RandomModel result() {
-    b_.graph->sort();
-    auto model = b_.model->clone();
-    return {std::move(model), std::move(inputs_), type_, only_batch_norms_};
+    const bool branches = b_.model->ir_version >= 4 && r_.chance(12);
+    if (!branches) return {b_.model->clone(), std::move(inputs_), type_, only_batch_norms_, false};
+    inputs_["condition"] = Tensor::scalar(true);
+    return {wrapped_in_if(*b_.model), std::move(inputs_), type_, only_batch_norms_, true};
   }
 
  private:

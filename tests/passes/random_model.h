@@ -15,6 +15,7 @@ struct RandomModel {
   NamedTensors inputs;
   DataType type = DataType::float32;
   bool only_batch_norms = false;  // the affines are batch norms alone
+  bool in_branches = false;       // the nodes are in the bodies of an If, the constants outside
 };
 
 // The same seed gives the same model; fewer nodes give a prefix of it (with other outputs). Every model is
