@@ -61,7 +61,8 @@ Tensor product_of(const Node& node) {
   if (scale.size() > 1) {
     const Attribute* given = node.attributes().find("axis");
     const int64_t axis = given ? std::get<int64_t>(given->value) : 1;
-    for (int i = static_cast<int>(axis < 0 ? axis + q.rank() : axis) + 1; i < q.rank(); ++i) inner *= q.dim(i);
+    for (int i = static_cast<int>(axis < 0 ? axis + q.rank() : axis) + 1; i < q.rank(); ++i)
+      inner *= q.dim(i);
   }
   Tensor out(DataType::float64, q.dims());
   for (int64_t i = 0; i < q.size(); ++i) {
@@ -126,8 +127,12 @@ Tensor zip(const Tensor& a, const Tensor& b, const F& f) {
 Tensor add(const Tensor& a, const Tensor& b) { return zip(a, b, std::plus<>()); }
 Tensor negated(const Tensor& a) { return map(a, std::negate<>()); }
 Tensor zeros_like(const Tensor& a) { return Tensor::zeros(DataType::float64, a.dims()); }
-Tensor absolute(const Tensor& a) { return map(a, [](double v) { return std::abs(v); }); }
-Tensor times(const Tensor& a, double f) { return map(a, [f](double v) { return f * v; }); }
+Tensor absolute(const Tensor& a) {
+  return map(a, [](double v) { return std::abs(v); });
+}
+Tensor times(const Tensor& a, double f) {
+  return map(a, [f](double v) { return f * v; });
+}
 bool all_zero(const Tensor& a) {
   return std::ranges::all_of(a.values<double>(), [](double v) { return v == 0; });
 }
@@ -148,14 +153,35 @@ bool is_linear(const Node& n) { return one_of(n, {"Conv", "ConvTranspose", "Gemm
 bool is_contraction(const Node& n) {
   return one_of(n, {"Relu", "Abs", "Neg", "Tanh", "Clip", "Identity", "Cast", "Dropout"});
 }
-// Maps magnitudes to magnitudes, and errors to errors, as it stands: what moves elements, averages with weights that
-// are not negative, or takes the largest.
+// Maps magnitudes to magnitudes, and errors to errors, as it stands: what moves elements, averages with
+// weights that are not negative, or takes the largest.
 bool is_monotone(const Node& n) {
-  return one_of(n, {"Add",           "Sum",           "Max",       "Concat",     "Split",
-                    "Slice",         "Transpose",     "Reshape",   "Flatten",    "Squeeze",
-                    "Unsqueeze",     "Pad",           "Resize",    "Upsample",   "DepthToSpace",
-                    "SpaceToDepth",  "MaxPool",       "AveragePool", "GlobalAveragePool",
-                    "GlobalMaxPool", "ReduceMean",    "ReduceMax", "ReduceSum",  "Expand", "Gather", "Tile"});
+  return one_of(n, {"Add",
+                    "Sum",
+                    "Max",
+                    "Concat",
+                    "Split",
+                    "Slice",
+                    "Transpose",
+                    "Reshape",
+                    "Flatten",
+                    "Squeeze",
+                    "Unsqueeze",
+                    "Pad",
+                    "Resize",
+                    "Upsample",
+                    "DepthToSpace",
+                    "SpaceToDepth",
+                    "MaxPool",
+                    "AveragePool",
+                    "GlobalAveragePool",
+                    "GlobalMaxPool",
+                    "ReduceMean",
+                    "ReduceMax",
+                    "ReduceSum",
+                    "Expand",
+                    "Gather",
+                    "Tile"});
 }
 
 class Walk {
@@ -240,8 +266,8 @@ class Walk {
     if (node_->is("Sub")) r[1] = negated(r[1]);
     if (node_->is("Min")) std::ranges::transform(r, r.begin(), negated);  // -min(-a, -b) = max(a, b)
     if (node_->is("BatchNormalization")) {
-      r[3] = negated(r[3]);                      // (x + |mean|) |s| + |bias|
-      r[4] = *node_->input(4)->initializer();    // it divides
+      r[3] = negated(r[3]);                    // (x + |mean|) |s| + |bias|
+      r[4] = *node_->input(4)->initializer();  // it divides
     }
     return with_gemm_signs(std::move(r));
   }
@@ -283,13 +309,13 @@ class Walk {
     double relative = 0;
     for (size_t i = 1; i < 5; ++i) relative += relative_error(i);
     const Tensor none = zeros_like(in_[1].reach);
-    const Tensor passed =
-        run({in_[0].error, in_[1].reach, none, none, *node_->input(4)->initializer()})[0];
+    const Tensor passed = run({in_[0].error, in_[1].reach, none, none, *node_->input(4)->initializer()})[0];
     return add(absolute(passed), times(reach, relative));
   }
 
   Tensor steepest(const Tensor& x) const {
-    return zip(x, absolute(run({negated(x), in_[1].reach})[0]), [](double a, double b) { return std::max(a, b); });
+    return zip(x, absolute(run({negated(x), in_[1].reach})[0]),
+               [](double a, double b) { return std::max(a, b); });
   }
 
   int degree() const {
@@ -310,12 +336,10 @@ class Walk {
 // ---- comparing
 
 // Rules that make no constant, or only move the elements of one.
-bool rounds(const std::string& rule) {
-  return rule != "inline_constant" && !rule.starts_with("remove_");
-}
+bool rounds(const std::string& rule) { return rule != "inline_constant" && !rule.starts_with("remove_"); }
 
-// A rewrite rounds weights, biases and what stays beside the operator once each; a value passes a weight or its bias,
-// what was put before, and what was put behind: three at most.
+// A rewrite rounds weights, biases and what stays beside the operator once each; a value passes a weight or
+// its bias, what was put before, and what was put behind: three at most.
 int64_t roundings(const OptimizeReport& report) {
   int64_t n = 0;
   for (const auto& [rule, count] : report.rules) n += rounds(rule) ? 3 * count : 0;
@@ -352,8 +376,8 @@ double reach_of_operator(const Node& node, const std::vector<Extent>& inputs) {
   return largest(inputs[0].reach) * heaviest_row(node, inputs[1].reach) + beta * bias;
 }
 
-// The error bound that each absorber has, by its name; nothing when the report cannot be held to it: an absorber took
-// in two, or a bound is missing.
+// The error bound that each absorber has, by its name; nothing when the report cannot be held to it: an
+// absorber took in two, or a bound is missing.
 std::optional<std::unordered_map<std::string, double>> reported_bounds(const OptimizeReport& report) {
   std::unordered_map<std::string, double> bounds;
   for (const BatchNormVerdict& v : report.batch_norms) {
@@ -399,8 +423,8 @@ std::string beyond(const std::vector<Tensor>& expected, const std::vector<Tensor
       if (!std::isfinite(e)) return fmt::format("{}: the test's own model gives {}", what, e);
       const double off = std::abs(e - a);
       if (!(off <= t)) {
-        return fmt::format("{}: output {} element {}: {} became {}, off by {:g}, allowed {:g}", what, o, i, e, a,
-                           off, t);
+        return fmt::format("{}: output {} element {}: {} became {}, off by {:g}, allowed {:g}", what, o, i, e,
+                           a, off, t);
       }
       if (t > 0) worst = std::max(worst, off / t);
     }
@@ -427,8 +451,8 @@ ErrorModel run_time_errors(DataType type) {
   return m;
 }
 
-// Below its smallest normal number a type rounds by an absolute amount, or the optimizer to zero: half of the smallest
-// subnormal for float16, which keeps them, the smallest normal number for the others.
+// Below its smallest normal number a type rounds by an absolute amount, or the optimizer to zero: half of the
+// smallest subnormal for float16, which keeps them, the smallest normal number for the others.
 double underflow_of(DataType type) {
   return type == DataType::float16 ? 0x1p-25 : type == DataType::float64 ? 0x1p-1022 : 0x1p-126;
 }
@@ -523,8 +547,9 @@ double unit_roundoff(DataType type) {
   }
 }
 
-// A sum of n terms in any order is off by at most n u relative to the sum of their magnitudes (Higham, Accuracy and
-// Stability of Numerical Algorithms, 4.2), a product by u. 16-bit types compute in float32 and round the result.
+// A sum of n terms in any order is off by at most n u relative to the sum of their magnitudes (Higham,
+// Accuracy and Stability of Numerical Algorithms, 4.2), a product by u. 16-bit types compute in float32 and
+// round the result.
 double run_time_roundoff(const Node& node, DataType type, const std::vector<Extent>& inputs) {
   double terms = 4;
   const auto size = [&](size_t i) { return static_cast<double>(inputs[i].reach.size()); };
@@ -573,14 +598,15 @@ Seen compare(const ModelGraph& before, const ModelGraph& after, const OptimizeRe
   std::vector<Tensor> allowed = arithmetic;
   for (size_t o = 0; o < allowed.size(); ++o) {
     const Extent& e = extents.at(b->graph.outputs()[o]);
-    const double relative = std::expm1(static_cast<double>(roundings(report) * std::max(1, e.degree)) * 1.01 * u);
+    const double relative =
+        std::expm1(static_cast<double>(roundings(report) * std::max(1, e.degree)) * 1.01 * u);
     allowed[o] = add(allowed[o], times(e.reach, relative));
   }
   seen.failure = beyond(exact, folded, allowed, seen.worst, "in double");
   if (!seen.failure.empty()) return seen;
 
-  // The reported bounds: each absorber is off by its bound, relative to what it reaches; what else is new is rounded
-  // once.
+  // The reported bounds: each absorber is off by its bound, relative to what it reaches; what else is new is
+  // rounded once.
   if (const auto bounds = reported_bounds(report); only_batch_norms && bounds) {
     ErrorModel reported = run_time_errors(DataType::float64);
     const auto absorbed_by = [&](const Node& n) {
@@ -596,7 +622,8 @@ Seen compare(const ModelGraph& before, const ModelGraph& after, const OptimizeRe
     };
     reported.of_node = [&](const Node& n, const std::vector<Extent>& in) {
       const double bound = is_linear(n) ? absorbed_by(n) : 0;
-      return Off{bound > 0 ? bound * reach_of_operator(n, in) : 0, run_time_roundoff(n, DataType::float64, in)};
+      return Off{bound > 0 ? bound * reach_of_operator(n, in) : 0,
+                 run_time_roundoff(n, DataType::float64, in)};
     };
     seen.reported = true;
     const std::vector<Tensor> within = sum_of(errors_of(a->graph, walk(*a, x, reported)), arithmetic);
@@ -606,7 +633,8 @@ Seen compare(const ModelGraph& before, const ModelGraph& after, const OptimizeRe
 
   // In its own type, when that can hold what the model computes.
   for (const auto& [value, e] : extents) {
-    if (e.reach.type() == DataType::float64 && type == DataType::float16 && largest(e.reach) > 3e4) return seen;
+    if (e.reach.type() == DataType::float64 && type == DataType::float16 && largest(e.reach) > 3e4)
+      return seen;
   }
   ErrorModel running = run_time_errors(type);
   const auto plain = running.of_node;
@@ -615,10 +643,12 @@ Seen compare(const ModelGraph& before, const ModelGraph& after, const OptimizeRe
   };
   std::vector<Tensor> actual = evaluate_graph(dequantized(after)->graph, inputs);
   for (size_t i = 0; i < actual.size(); ++i) {
-    if (actual[i].type() != type) return {seen.worst, seen.reported, fmt::format("output {} has another type", i)};
+    if (actual[i].type() != type)
+      return {seen.worst, seen.reported, fmt::format("output {} has another type", i)};
     actual[i] = cast_tensor(actual[i], DataType::float64);
   }
-  // What the run computes from constants (DequantizeLinear) is rounded then; four operations at most in the tests.
+  // What the run computes from constants (DequantizeLinear) is rounded then; four operations at most in the
+  // tests.
   running.of_constant = [&](const Value& v) {
     const Value* original = after.graph.find(v.name());
     return Off{0, original && original->initializer() ? 0 : 4 * u};

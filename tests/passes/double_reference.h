@@ -1,11 +1,11 @@
 // What a model computes in double precision, and how far an optimized copy of it may be off.
 //
-// No tolerance here is a number somebody chose. A walk over the graph (walk) carries two tensors for each value,
-// element by element:
+// No tolerance here is a number somebody chose. A walk over the graph (walk) carries two tensors for each
+// value, element by element:
 //   reach   how large the value can become: every operator applied to magnitudes (Conv to |x|, |w|, |b|; Sub
-//           adds; Relu does nothing), so |value| <= reach, and a change of an input or constant relative to its
-//           reach changes an output by no more than that relative to the output's reach (degree 1; a product of
-//           two tensors adds the degrees of its factors);
+//           adds; Relu does nothing), so |value| <= reach, and a change of an input or constant relative to
+//           its reach changes an output by no more than that relative to the output's reach (degree 1; a
+//           product of two tensors adds the degrees of its factors);
 //   error   how far the value may be off, when constants and results of nodes are off as an ErrorModel says.
 #pragma once
 
@@ -66,12 +66,13 @@ struct Seen {
   std::string failure;    // empty: all holds
 };
 
-// Whether `after`, which `report` says was made from `before`, computes the same. In double arithmetic, where only the
-// constants can differ,
+// Whether `after`, which `report` says was made from `before`, computes the same. In double arithmetic, where
+// only the constants can differ,
 //   |after - before| <= ((1 + u)^(degree * roundings) - 1) * reach of before,
-// `roundings` being how often a constant on the way may have been rounded (see the .cpp); and in its own type, with the
-// rounding errors of the run itself added. `only_batch_norms`: nothing but batch norms was there to be folded; then,
-// where every operator took in one of them at most, the difference is also within the reported error bounds alone.
+// `roundings` being how often a constant on the way may have been rounded (see the .cpp); and in its own
+// type, with the rounding errors of the run itself added. `only_batch_norms`: nothing but batch norms was
+// there to be folded; then, where every operator took in one of them at most, the difference is also within
+// the reported error bounds alone.
 Seen compare(const ModelGraph& before, const ModelGraph& after, const OptimizeReport& report,
              const NamedTensors& inputs, DataType type, bool only_batch_norms = false);
 

@@ -1,5 +1,5 @@
-// Bugs that other tools have shipped in folding batch norms, each as a test. The comment before a test names the class of
-// the bug, and where it was reported.
+// Bugs that other tools have shipped in folding batch norms, each as a test. The comment before a test names
+// the class of the bug, and where it was reported.
 #include "engine/onnx/onnx.h"
 #include "passes/fold/channel_layout.h"
 #include "tests/passes/double_reference.h"
@@ -11,8 +11,8 @@ namespace {
 using ::testing::HasSubstr;
 using Ints = std::vector<int64_t>;
 
-// Optimizes the model, which must stay valid, not grow, and compute the same (before and after in double, within what
-// one rounding of each constant may do).
+// Optimizes the model, which must stay valid, not grow, and compute the same (before and after in double,
+// within what one rounding of each constant may do).
 OptimizeReport fold(Build& b, const NamedTensors& given = {}, const OptimizeOptions& options = {}) {
   const auto before = b.model->clone();
   const NamedTensors inputs = given.empty() ? random_inputs(before->graph) : given;
@@ -29,8 +29,8 @@ OptimizeReport fold(Build& b, const NamedTensors& given = {}, const OptimizeOpti
 int norms_left(const Build& b) { return count_ops(*b.graph, "BatchNormalization"); }
 const Tensor& constant(const Node* node, int input) { return *node->input(input)->constant(); }
 
-// The default epsilon is the float32 nearest to 1e-5, not the double (onnxscript, OnnxSlim), nor 1e-10 (MNN); and an
-// absent attribute is no null pointer (ONNX Runtime).
+// The default epsilon is the float32 nearest to 1e-5, not the double (onnxscript, OnnxSlim), nor 1e-10 (MNN);
+// and an absent attribute is no null pointer (ONNX Runtime).
 TEST(PeersBugs, DefaultEpsilon) {
   for (const DataType type : {DataType::float64, DataType::float32}) {
     Build b(type);
@@ -128,9 +128,11 @@ TEST(PeersBugs, SharedParameters) {
 // scale * b + shift, not b + shift. https://github.com/Tencent/ncnn/issues/1339
 TEST(PeersBugs, ConvolutionWithABias) {
   Build b;
-  Value* y = b.op("Conv", "conv", {b.input("x", {1, 1, 1, 1}), b.numbers("w", {3}, {1, 1, 1, 1}), b.numbers("b", {5}, {1})});
+  Value* y = b.op("Conv", "conv",
+                  {b.input("x", {1, 1, 1, 1}), b.numbers("w", {3}, {1, 1, 1, 1}), b.numbers("b", {5}, {1})});
   b.output(b.op("BatchNormalization", "bn",
-                {y, b.numbers("s", {8}, {1}), b.numbers("t", {0.25}, {1}), b.numbers("m", {1}, {1}), b.numbers("v", {4}, {1})},
+                {y, b.numbers("s", {8}, {1}), b.numbers("t", {0.25}, {1}), b.numbers("m", {1}, {1}),
+                 b.numbers("v", {4}, {1})},
                 {{"epsilon", 0.f}}));
   fold(b);
   EXPECT_EQ(to_doubles(constant(find_node(*b.graph, "conv"), 1)), std::vector<double>{12});
@@ -141,7 +143,8 @@ TEST(PeersBugs, ConvolutionWithABias) {
 TEST(PeersBugs, AddBehindAGroupedConvolution) {
   for (const int64_t groups : {2, 3, 6}) {
     Build b;
-    Value* y = b.op("Conv", "conv", {b.input("x", {2, 6, 4, 4}), b.random("w", {12, 6 / groups, 3, 3})}, {{"group", groups}});
+    Value* y = b.op("Conv", "conv", {b.input("x", {2, 6, 4, 4}), b.random("w", {12, 6 / groups, 3, 3})},
+                    {{"group", groups}});
     y = b.op("Add", "add", {y, b.random("c", {12, 1, 1})});
     b.output(b.batch_norm("bn", y, 12));
     EXPECT_TRUE(fold(b).batch_norms[0].folded);
@@ -169,7 +172,8 @@ TEST(PeersBugs, NamesAreUnique) {
 // https://github.com/microsoft/onnxscript/issues/1752
 TEST(PeersBugs, DocStringsAndMetadataStay) {
   Build b;
-  b.model->doc_string = "a model", b.model->metadata = {{"classes", "cat,dog"}}, b.model->producer_name = "somebody";
+  b.model->doc_string = "a model", b.model->metadata = {{"classes", "cat,dog"}},
+  b.model->producer_name = "somebody";
   b.graph->doc_string = "a graph";
   Value* x = b.input("x", {1, 3, 5, 5});
   x->doc_string = "RGB";
@@ -236,7 +240,8 @@ TEST(PeersBugs, EmptyBiasInput) {
   EXPECT_TRUE(fold(b).batch_norms[0].folded);
 }
 
-// A float16 convolution must not get float32 weights (OnnxSlim, onnxscript: invalid models), before or behind.
+// A float16 convolution must not get float32 weights (OnnxSlim, onnxscript: invalid models), before or
+// behind.
 TEST(PeersBugs, Float16WithFloat32Statistics) {
   for (const bool before : {false, true}) {
     Build b(DataType::float16);
@@ -247,7 +252,9 @@ TEST(PeersBugs, Float16WithFloat32Statistics) {
     const auto bn = [&](Value* v) {
       return b.op("BatchNormalization", "bn", {v, f32("s", 0.5), f32("t", -1), f32("m", -1), f32("v", 0.5)});
     };
-    const auto conv = [&](Value* v) { return b.op("Conv", "conv", {v, b.random("w", {4, 4, 3, 3})}, {{"pads", Ints{1, 1, 1, 1}}}); };
+    const auto conv = [&](Value* v) {
+      return b.op("Conv", "conv", {v, b.random("w", {4, 4, 3, 3})}, {{"pads", Ints{1, 1, 1, 1}}});
+    };
     b.output(before ? conv(bn(x)) : bn(conv(x)));
     fold(b);
     for (const Node* n : b.graph->nodes()) {
@@ -265,11 +272,14 @@ TEST(PeersBugs, Float16WithFloat32Statistics) {
 TEST(PeersBugs, VarianceBeyondFloat16) {
   Build b(DataType::float16);
   Value* y = b.op("Conv", "conv", {b.input("x", {1, 2, 3, 3}), b.random("w", {2, 2, 1, 1})});
-  const auto f32 = [&](const char* name, float one, float two) { return b.constant(name, Tensor::vector<float>({one, two})); };
+  const auto f32 = [&](const char* name, float one, float two) {
+    return b.constant(name, Tensor::vector<float>({one, two}));
+  };
   b.output(b.op("BatchNormalization", "bn",
                 {y, f32("s", 300, 1), f32("t", 1, 2), f32("m", -100, 0), f32("v", 1e6, 65504)}));
   EXPECT_TRUE(fold(b).batch_norms[0].folded);
-  for (const double w : to_doubles(constant(find_node(*b.graph, "conv"), 1))) EXPECT_TRUE(std::isfinite(w) && w != 0);
+  for (const double w : to_doubles(constant(find_node(*b.graph, "conv"), 1)))
+    EXPECT_TRUE(std::isfinite(w) && w != 0);
 }
 
 // An amplified weight that float16 cannot hold is not folded to infinity.
@@ -277,7 +287,8 @@ TEST(PeersBugs, Float16Overflow) {
   Build b(DataType::float16);
   Value* y = b.op("Conv", "conv", {b.input("x", {1, 1, 2, 2}), b.numbers("w", {60000}, {1, 1, 1, 1})});
   b.output(b.op("BatchNormalization", "bn",
-                {y, b.numbers("s", {2}, {1}), b.numbers("t", {0}, {1}), b.numbers("m", {0}, {1}), b.numbers("v", {1}, {1})}));
+                {y, b.numbers("s", {2}, {1}), b.numbers("t", {0}, {1}), b.numbers("m", {0}, {1}),
+                 b.numbers("v", {1}, {1})}));
   const OptimizeReport report = optimize(*b.model);
   EXPECT_FALSE(report.batch_norms[0].folded);
   EXPECT_THAT(report.batch_norms[0].reason, HasSubstr("float16"));
@@ -294,19 +305,22 @@ TEST(PeersBugs, SubnormalsOfDeadChannels) {
                   {v, b.numbers("s", {1, 1e-41, 1e-42}, {3}), b.numbers("t", {1, 3e-41, 0}, {3}),
                    b.numbers("m", {0.5, 0, 3}, {3}), b.numbers("v", {1, 1, 1}, {3})});
     };
-    const auto conv = [&](Value* v) { return b.op("Conv", "conv", {v, b.random("w", {3, 3, 1, 1}, 0.5, 1)}); };
+    const auto conv = [&](Value* v) {
+      return b.op("Conv", "conv", {v, b.random("w", {3, 3, 1, 1}, 0.5, 1)});
+    };
     b.output(before ? conv(bn(x)) : bn(conv(x)));
     const OptimizeReport report = fold(b);
     if (!report.batch_norms[0].folded) continue;
     EXPECT_GT(report.batch_norms[0].flushed, 0);
     for (const Value* v : b.graph->initializers()) {
-      for (const float f : v->initializer()->values<float>()) EXPECT_NE(std::fpclassify(f), FP_SUBNORMAL) << v->name();
+      for (const float f : v->initializer()->values<float>())
+        EXPECT_NE(std::fpclassify(f), FP_SUBNORMAL) << v->name();
     }
   }
 }
 
-// Nodes found by their names: names that contain each other, that are alike, and none at all. One of these deleted whole
-// graphs. https://github.com/inisis/OnnxSlim/issues/321
+// Nodes found by their names: names that contain each other, that are alike, and none at all. One of these
+// deleted whole graphs. https://github.com/inisis/OnnxSlim/issues/321
 TEST(PeersBugs, NamesOfNodesDoNotMatter) {
   for (const int kind : {0, 1, 2}) {
     Build b;
@@ -330,14 +344,18 @@ TEST(PeersBugs, NamesOfNodesDoNotMatter) {
 TEST(PeersBugs, SlicesAreNotDroppedWrongly) {
   const struct {
     int64_t start, end, axis, step;
-  } slices[] = {{0, INT64_MAX, 1, 1}, {0, 4, 1, 1}, {-1, INT64_MIN + 1, 1, -1}, {0, -1, 2, 1}, {1, INT64_MAX, 3, 2}, {-4, 4, 1, 1}};
+  } slices[] = {{0, INT64_MAX, 1, 1}, {0, 4, 1, 1},         {-1, INT64_MIN + 1, 1, -1},
+                {0, -1, 2, 1},        {1, INT64_MAX, 3, 2}, {-4, 4, 1, 1}};
   for (const auto& s : slices) {
     for (const bool before : {false, true}) {
       Build b;
       Value* y = b.op("Conv", "conv", {b.input("x", {1, 4, 5, 5}), b.random("w", {4, 4, 1, 1})});
       if (before) y = b.batch_norm("bn", y, 4);
-      const auto one = [&](const char* name, int64_t v) { return b.constant(name, Tensor::vector<int64_t>({v})); };
-      y = b.op("Slice", "slice", {y, one("starts", s.start), one("ends", s.end), one("axes", s.axis), one("steps", s.step)});
+      const auto one = [&](const char* name, int64_t v) {
+        return b.constant(name, Tensor::vector<int64_t>({v}));
+      };
+      y = b.op("Slice", "slice",
+               {y, one("starts", s.start), one("ends", s.end), one("axes", s.axis), one("steps", s.step)});
       b.output(before ? y : b.batch_norm("bn", y, 4));
       fold(b);
       EXPECT_EQ(norms_left(b), 0);
@@ -349,19 +367,23 @@ TEST(PeersBugs, SlicesAreNotDroppedWrongly) {
 TEST(PeersBugs, SliceOfChannels) {
   Build b;
   Value* y = b.op("Conv", "conv", {b.input("x", {1, 4, 5, 5}), b.random("w", {6, 4, 1, 1})});
-  const auto one = [&](const char* name, int64_t v) { return b.constant(name, Tensor::vector<int64_t>({v})); };
+  const auto one = [&](const char* name, int64_t v) {
+    return b.constant(name, Tensor::vector<int64_t>({v}));
+  };
   y = b.op("Slice", "slice", {y, one("starts", 4), one("ends", 0), one("axes", 1), one("steps", -2)});
   b.output(b.batch_norm("bn", y, 2));
   fold(b);
 }
 
-// Since IR version 4 an initializer that is also an input can be overridden (onnxsim drops the inputs, OpenVINO folds).
+// Since IR version 4 an initializer that is also an input can be overridden (onnxsim drops the inputs,
+// OpenVINO folds).
 TEST(PeersBugs, OverridableInitializersStay) {
   for (const int which : {0, 1, 2, 3, 4}) {
     Build b;
     std::vector<Value*> p;
     for (int i = 0; i < 5; ++i) {
-      const Tensor t = i == 0 ? random_tensor(DataType::float32, {4, 3, 1, 1}, 5) : random_tensor(DataType::float32, {4}, 6, 0.5, 2);
+      const Tensor t = i == 0 ? random_tensor(DataType::float32, {4, 3, 1, 1}, 5)
+                              : random_tensor(DataType::float32, {4}, 6, 0.5, 2);
       const std::string name = "p" + std::to_string(i);
       if (i == which) {
         p.push_back(b.graph->add_input(name, Type::tensor(t.type(), Shape(t.dims()))));
@@ -393,7 +415,8 @@ TEST(PeersBugs, ChainsOfConvAndBatchNorm) {
   EXPECT_EQ(norms_left(b), 0);
 }
 
-// Weights of an If body may be the outer graph's (onnxoptimizer leaves such a batch norm alone, and adds nodes).
+// Weights of an If body may be the outer graph's (onnxoptimizer leaves such a batch norm alone, and adds
+// nodes).
 TEST(PeersBugs, BodiesWithOuterWeights) {
   Build b;
   Value *x = b.input("x", {1, 3, 5, 5}), *w = b.random("w", {3, 3, 1, 1});
@@ -433,7 +456,8 @@ TEST(PeersBugs, SpatialZero) {
     Value* x = b.input("x", {1, 3, 4, 4});
     const auto map = [&](const char* name, double low) { return b.random(name, {3, 4, 4}, low, 2); };
     const auto bn = [&](Value* v) {
-      return b.op("BatchNormalization", "bn", {v, map("s", -1), map("t", -1), map("m", -1), map("v", 0.5)}, {{"spatial", int64_t{0}}});
+      return b.op("BatchNormalization", "bn", {v, map("s", -1), map("t", -1), map("m", -1), map("v", 0.5)},
+                  {{"spatial", int64_t{0}}});
     };
     const auto conv = [&](Value* v) { return b.op("Conv", "conv", {v, b.random("w", {3, 3, 1, 1})}); };
     b.output(behind ? bn(conv(x)) : conv(bn(x)));
@@ -451,7 +475,8 @@ TEST(PeersBugs, NegativeVariance) {
       Value* x = b.input("x", {1, 2, 2, 2});
       const auto bn = [&](Value* v) {
         return b.op("BatchNormalization", "bn",
-                    {v, b.random("s", {2}), b.random("t", {2}), b.random("m", {2}), b.numbers("v", {1, variance}, {2})});
+                    {v, b.random("s", {2}), b.random("t", {2}), b.random("m", {2}),
+                     b.numbers("v", {1, variance}, {2})});
       };
       const auto conv = [&](Value* v) { return b.op("Conv", "conv", {v, b.random("w", {2, 2, 1, 1})}); };
       b.output(before ? conv(bn(x)) : bn(conv(x)));
@@ -471,8 +496,8 @@ TEST(PeersBugs, NegativeVariance) {
   EXPECT_TRUE(fold(b).batch_norms[0].folded);
 }
 
-// A batch norm whose output is a graph output folds (tf2onnx leaves it), and the output keeps its name; one whose input
-// is, does not.
+// A batch norm whose output is a graph output folds (tf2onnx leaves it), and the output keeps its name; one
+// whose input is, does not.
 TEST(PeersBugs, GraphOutputs) {
   for (const bool conv_too : {false, true}) {
     Build b;
@@ -501,7 +526,8 @@ TEST(PeersBugs, ReshapeBetween) {
   const struct {
     Ints shape;
     int64_t channels;
-  } shapes[] = {{{2, 6, 9}, 6}, {{2, 3, 18}, 3}, {{2, 9, 6}, 9}, {{2, 54}, 54}, {{1, 12, 3, 3}, 12}, {{4, 3, 3, 3}, 3}};
+  } shapes[] = {{{2, 6, 9}, 6}, {{2, 3, 18}, 3},     {{2, 9, 6}, 9},
+                {{2, 54}, 54},  {{1, 12, 3, 3}, 12}, {{4, 3, 3, 3}, 3}};
   for (const auto& [shape, channels] : shapes) {
     Build b;
     Value* y = b.op("Conv", "conv", {b.input("x", {2, 4, 3, 3}), b.random("w", {6, 4, 1, 1})});
@@ -516,13 +542,15 @@ TEST(PeersBugs, BytesAreDeterministic) {
   std::string first;
   for (int run = 0; run < 5; ++run) {
     std::vector<std::unique_ptr<int[]>> holes;  // move the heap
-    for (int i = 0; i < 37 * run; ++i) holes.push_back(std::make_unique<int[]>(static_cast<size_t>(1 + i % 300)));
+    for (int i = 0; i < 37 * run; ++i)
+      holes.push_back(std::make_unique<int[]>(static_cast<size_t>(1 + i % 300)));
     Build b;
     Value* x = b.input("x", {1, 4, 6, 6});
     Value* w = b.random("w", {4, 4, 3, 3});
     std::vector<Value*> ends;
     for (int i = 0; i < 8; ++i) {
-      Value* y = b.op("Conv", fmt::format("conv{}", i), {i % 3 ? ends.back() : x, w}, {{"pads", Ints{1, 1, 1, 1}}});
+      Value* y =
+          b.op("Conv", fmt::format("conv{}", i), {i % 3 ? ends.back() : x, w}, {{"pads", Ints{1, 1, 1, 1}}});
       ends.push_back(b.batch_norm(fmt::format("bn{}", i), y, 4));
     }
     b.output(b.op("Concat", "concat", ends, {{"axis", int64_t{1}}}));
@@ -580,17 +608,21 @@ TEST(PeersBugs, EveryOpset) {
   for (int64_t opset = 7; opset <= 24; ++opset) {
     Build b(DataType::float32, opset);
     Value* y = b.op("Conv", "conv", {b.input("x", {1, 3, 5, 5}), b.random("w", {4, 3, 1, 1})});
-    y = b.op("Gemm", "fc", {b.op("Flatten", "flatten", {b.batch_norm("bn", y, 4)}), b.random("v", {100, 2}), b.random("c", {2})});
+    y = b.op("Gemm", "fc",
+             {b.op("Flatten", "flatten", {b.batch_norm("bn", y, 4)}), b.random("v", {100, 2}),
+              b.random("c", {2})});
     b.output(b.batch_norm("bn2", y, 2));
     fold(b);
     EXPECT_EQ(norms_left(b), 0) << opset;
   }
 }
 
-// A fold that cannot be finished has changed nothing (MNN scales the weights before it looks who reads the result).
+// A fold that cannot be finished has changed nothing (MNN scales the weights before it looks who reads the
+// result).
 TEST(PeersBugs, RefusedMeansUntouched) {
   Build b;
-  Value* y = b.op("Conv", "conv", {b.input("x", {1, 3, 5, 5}), b.random("w", {4, 3, 1, 1}), b.random("b", {4})});
+  Value* y =
+      b.op("Conv", "conv", {b.input("x", {1, 3, 5, 5}), b.random("w", {4, 3, 1, 1}), b.random("b", {4})});
   b.output(b.batch_norm("bn", y, 4));
   b.output(b.op("Tanh", "tanh", {y}));
   const std::string before = serialize_model(*b.model);
@@ -605,8 +637,8 @@ TEST(PeersBugs, ZeroFactor) {
     Value* x = b.input("x", {1, 3, 4, 4});
     const auto bn = [&](Value* v) {
       return b.op("BatchNormalization", "bn",
-                  {v, b.numbers("s", {1, 0, 2}, {3}), b.numbers("t", {0.5, -0.25, 0.75}, {3}), b.random("m", {3}),
-                   b.random("v", {3}, 0.5, 2)});
+                  {v, b.numbers("s", {1, 0, 2}, {3}), b.numbers("t", {0.5, -0.25, 0.75}, {3}),
+                   b.random("m", {3}), b.random("v", {3}, 0.5, 2)});
     };
     const auto conv = [&](Value* v, int64_t pad) {
       return b.op("Conv", "conv", {v, b.random("w", {3, 3, 3, 3})}, {{"pads", Ints(4, pad)}});
@@ -620,7 +652,8 @@ TEST(PeersBugs, ZeroFactor) {
   }
 }
 
-// A negative factor does not commute with ReLU or MaxPool; the shift not with ReLU; none with one channel of each sign.
+// A negative factor does not commute with ReLU or MaxPool; the shift not with ReLU; none with one channel of
+// each sign.
 TEST(PeersBugs, NegativeFactorsDoNotPass) {
   for (const char* op : {"Relu", "LeakyRelu", "MaxPool", "GlobalMaxPool"}) {
     for (const bool before : {false, true}) {
@@ -629,7 +662,8 @@ TEST(PeersBugs, NegativeFactorsDoNotPass) {
         Value* x = b.input("x", {1, 2, 4, 4});
         const auto bn = [&](Value* v) {
           return b.op("BatchNormalization", "bn",
-                      {v, b.numbers("s", {1, sign}, {2}), b.random("t", {2}), b.random("m", {2}), b.random("v", {2}, 0.5, 2)});
+                      {v, b.numbers("s", {1, sign}, {2}), b.random("t", {2}), b.random("m", {2}),
+                       b.random("v", {2}, 0.5, 2)});
         };
         const auto conv = [&](Value* v) { return b.op("Conv", "conv", {v, b.random("w", {2, 2, 1, 1})}); };
         std::vector<NamedAttribute> attributes;
@@ -650,8 +684,9 @@ TEST(PeersBugs, AveragePoolWithPadding) {
       Value* x = b.input("x", {1, 3, 5, 5});
       const auto conv = [&](Value* v) { return b.op("Conv", "conv", {v, b.random("w", {3, 3, 1, 1})}); };
       const auto pool = [&](Value* v) {
-        return b.op("AveragePool", "pool", {v},
-                    {{"kernel_shape", Ints{3, 3}}, {"pads", Ints{1, 1, 1, 1}}, {"count_include_pad", counted}});
+        return b.op(
+            "AveragePool", "pool", {v},
+            {{"kernel_shape", Ints{3, 3}}, {"pads", Ints{1, 1, 1, 1}}, {"count_include_pad", counted}});
       };
       b.output(before ? conv(pool(b.batch_norm("bn", x, 3))) : b.batch_norm("bn", pool(conv(x)), 3));
       fold(b);
@@ -659,23 +694,24 @@ TEST(PeersBugs, AveragePoolWithPadding) {
   }
 }
 
-// A batch norm before a padded convolution is not folded as if its padding were normalized too: whatever the padding,
-// strides, dilations, groups; with sizes known or not.
+// A batch norm before a padded convolution is not folded as if its padding were normalized too: whatever the
+// padding, strides, dilations, groups; with sizes known or not.
 TEST(PeersBugs, PaddingIsNotNormalized) {
   const struct {
     Ints pads, strides, dilations;
     int64_t group;
     const char* auto_pad;
-  } cases[] = {{{1, 1, 1, 1}, {1, 1}, {1, 1}, 1, ""},      {{0, 2, 1, 0}, {1, 1}, {1, 1}, 1, ""},
-               {{2, 2, 2, 2}, {2, 3}, {1, 1}, 1, ""},      {{2, 2, 2, 2}, {1, 1}, {2, 2}, 2, ""},
-               {{4, 4, 4, 4}, {1, 1}, {1, 1}, 4, ""},      {{}, {2, 2}, {1, 1}, 1, "SAME_UPPER"},
-               {{}, {2, 2}, {1, 1}, 4, "SAME_LOWER"},      {{}, {1, 1}, {1, 1}, 1, "VALID"}};
+  } cases[] = {{{1, 1, 1, 1}, {1, 1}, {1, 1}, 1, ""}, {{0, 2, 1, 0}, {1, 1}, {1, 1}, 1, ""},
+               {{2, 2, 2, 2}, {2, 3}, {1, 1}, 1, ""}, {{2, 2, 2, 2}, {1, 1}, {2, 2}, 2, ""},
+               {{4, 4, 4, 4}, {1, 1}, {1, 1}, 4, ""}, {{}, {2, 2}, {1, 1}, 1, "SAME_UPPER"},
+               {{}, {2, 2}, {1, 1}, 4, "SAME_LOWER"}, {{}, {1, 1}, {1, 1}, 1, "VALID"}};
   for (const auto& c : cases) {
     for (const bool dynamic : {false, true}) {
       Build b;
       const Dim h = dynamic ? Dim::symbol("h") : Dim(7), w = dynamic ? Dim::symbol("w") : Dim(6);
       Value* y = b.batch_norm("bn", b.input("x", {2, 4, h, w}), 4);
-      std::vector<NamedAttribute> attributes = {{"strides", c.strides}, {"dilations", c.dilations}, {"group", c.group}};
+      std::vector<NamedAttribute> attributes = {
+          {"strides", c.strides}, {"dilations", c.dilations}, {"group", c.group}};
       if (!c.pads.empty()) attributes.push_back({"pads", c.pads});
       if (*c.auto_pad) attributes.push_back({"auto_pad", std::string(c.auto_pad)});
       b.output(b.op("Conv", "conv", {y, b.random("w", {8, 4 / c.group, 3, 3})}, attributes));
@@ -695,7 +731,8 @@ TEST(PeersBugs, PaddingIsNotNormalized) {
 TEST(PeersBugs, RoundedOnce) {
   for (const DataType type : {DataType::float16, DataType::float32}) {
     Build b(type);
-    Value* y = b.op("Conv", "conv", {b.input("x", {1, 16, 1, 1}), b.random("w", {16, 16, 1, 1}), b.random("b", {16})});
+    Value* y = b.op("Conv", "conv",
+                    {b.input("x", {1, 16, 1, 1}), b.random("w", {16, 16, 1, 1}), b.random("b", {16})});
     b.output(b.batch_norm("bn", y, 16));
     std::vector<std::vector<double>> p;
     for (const char* name : {"w", "b", "bn.scale", "bn.bias", "bn.mean", "bn.var"})
@@ -757,13 +794,15 @@ TEST(PeersBugs, WeightIsAGraphOutput) {
 TEST(PeersBugs, TheBoundIsStatedAndKept) {
   for (const DataType type : {DataType::float32, DataType::float16, DataType::float64}) {
     Build b(type);
-    Value* y = b.op("Conv", "conv", {b.input("x", {1, 8, 6, 6}), b.random("w", {9, 8, 3, 3}), b.random("b", {9})});
+    Value* y =
+        b.op("Conv", "conv", {b.input("x", {1, 8, 6, 6}), b.random("w", {9, 8, 3, 3}), b.random("b", {9})});
     b.output(b.batch_norm("bn", y, 9));
     const auto before = b.model->clone();
     const OptimizeReport report = optimize(*b.model);
     ASSERT_TRUE(report.batch_norms[0].error_bound);
     // Weight and bias are rounded once each; in float64 the arithmetic itself counts, a dozen roundings.
-    EXPECT_LE(*report.batch_norms[0].error_bound, (type == DataType::float64 ? 16 : 2.1) * unit_roundoff(type));
+    EXPECT_LE(*report.batch_norms[0].error_bound,
+              (type == DataType::float64 ? 16 : 2.1) * unit_roundoff(type));
     const Seen seen = compare(*before, *b.model, report, random_inputs(before->graph), type, true);
     EXPECT_TRUE(seen.reported);
     EXPECT_EQ(seen.failure, "");

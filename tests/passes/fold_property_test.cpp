@@ -28,7 +28,8 @@ struct Outcome {
 
 void save(const std::string& name, const ModelGraph& model) {
   const char* directory = std::getenv("PLICA_SAVE");
-  if (directory) std::ofstream(fmt::format("{}/{}.onnx", directory, name), std::ios::binary) << serialize_model(model);
+  if (directory)
+    std::ofstream(fmt::format("{}/{}.onnx", directory, name), std::ios::binary) << serialize_model(model);
 }
 
 Outcome try_seed(uint64_t seed, int nodes) {
@@ -58,13 +59,14 @@ Outcome try_seed(uint64_t seed, int nodes) {
     }
     for (const auto& v : report.batch_norms) {
       if (!v.folded && v.reason.empty()) o.failure = v.node + " was kept without a reason";
-      // A batch norm that changed nothing but constants may have no bound, one that took part in none is "into" nothing.
+      // A batch norm that changed nothing but constants may have no bound, one that took part in none is
+      // "into" nothing.
       if (v.folded && !v.into.empty() && v.error_bound && !(*v.error_bound < 0.1))
         o.failure = fmt::format("{} has the bound {}", v.node, *v.error_bound);
     }
     for (const char* branch : {"then_branch", "else_branch"}) {
-      const Seen seen = compare(*inlined(*before, branch), *inlined(*r.model, branch), report, r.inputs, r.type,
-                                r.only_batch_norms);
+      const Seen seen = compare(*inlined(*before, branch), *inlined(*r.model, branch), report, r.inputs,
+                                r.type, r.only_batch_norms);
       o.reported = seen.reported;
       if (o.failure.empty()) o.failure = seen.failure;
       if (!r.in_branches) break;

@@ -36,14 +36,16 @@ void conv_between_bn(G& g, const F& between, G::Conv conv = {}, G::Signs signs =
   }
 }
 Value* constant_node(G& g, const char* name, Dims dims, double low) {
-  return g.op("Constant", name, {}, {{"value", random_tensor(g.type(), std::move(dims), g.b.next_seed(), low, 2)}});
+  return g.op("Constant", name, {},
+              {{"value", random_tensor(g.type(), std::move(dims), g.b.next_seed(), low, 2)}});
 }
 void quantized(G& g, int64_t scales, int lowest = -127) {
   const int64_t in = g.c(), out = g.m();
   Dims dims = {out, in};
   for (int i = 0; i < g.spatial(); ++i) dims.push_back(2);
   Tensor q(DataType::int8, dims);
-  for (int64_t i = 0; i < q.size(); ++i) q.mutable_data<int8_t>()[i] = static_cast<int8_t>((i * 37 + 11) % 255 + lowest);
+  for (int64_t i = 0; i < q.size(); ++i)
+    q.mutable_data<int8_t>()[i] = static_cast<int8_t>((i * 37 + 11) % 255 + lowest);
   const Dims scale_dims = scales == 1 ? Dims{} : Dims{out};
   std::vector<NamedAttribute> attributes;
   if (scales != 1) attributes.push_back({"axis", int64_t{0}});
@@ -72,9 +74,7 @@ void if_body(G& g) {
     const auto bn = [&](Value* v) {
       return inner.op("BatchNormalization", side + "bn", {v, s.scale, s.bias, s.mean, s.variance});
     };
-    const auto conv = [&](Value* v) {
-      return inner.op("Conv", side + "conv", {v, w});
-    };
+    const auto conv = [&](Value* v) { return inner.op("Conv", side + "conv", {v, w}); };
     inner.output(g.mirrored ? conv(bn(x)) : bn(conv(x)), g.spatial() + 2);
   }
   g.output(out);
@@ -86,7 +86,8 @@ void local_function(G& g) {
   f->name = "block", f->domain = "local", f->opset_imports = {{"", g.opset()}};
   Build in = g.b.in(f->graph);
   const auto node = [&](const char* name, Dims dims) {
-    return in.op("Constant", name, {}, {{"value", random_tensor(g.type(), std::move(dims), in.next_seed(), 0.5, 2)}});
+    return in.op("Constant", name, {},
+                 {{"value", random_tensor(g.type(), std::move(dims), in.next_seed(), 0.5, 2)}});
   };
   Value* y = f->graph.add_input("fx", {});
   Dims kernel = {g.c(), g.c()};
@@ -506,16 +507,67 @@ const Row kRows[] = {
 };
 
 constexpr const char* kTable[] = {
-    "conv_bn", "conv_bias_bn", "conv1d_bn", "conv3d_bn", "dwconv_bn", "gconv_bn", "convT_bn", "convT_g2_bn",
-    "convT_dw_bn", "gemm_bn", "gemm_transB_bn", "gemm_alpha_beta_bn", "gemm_noC_beta_bn", "matmul_bn",
-    "matmul_add_bn", "matmul_square_transpose_bn", "matmul3d_transpose_bn", "bn_conv_pad0", "bn_conv_pad1",
-    "bn_dwconv_pad0", "bn_gemm", "bn_matmul", "bn_flatten_gemm", "bn_bn", "conv_bn_bn", "conv_add_bn", "conv_mul_bn",
-    "conv_bn_mul_add", "conv_sub_mul_add", "conv_sub_div_mul_add_raw", "conv_relu_bn", "conv_relu_bn_conv0",
-    "bn_relu_conv", "concat_convs_bn", "add_convs_bn", "conv_identity_bn", "conv_dropout_bn", "conv_avgpool_bn",
-    "conv_gap_bn", "conv_transpose_bn", "conv_zeropad_bn", "gemm_unsq_bn_sq", "shared_w_2bn", "conv_two_consumers",
-    "conv_out_is_graph_out", "training_mode1", "fp16_conv_bn", "fp16_x_fp32_stats", "fp16_tiny_var",
-    "double_conv_bn", "constant_nodes", "identity_params", "ir3_inits_as_inputs", "ir8_overridable_params",
-    "spatial0_opset8", "opset6_is_test", "qdq_weight", "dynamic_weight", "if_body", "local_function", "negvar",
+    "conv_bn",
+    "conv_bias_bn",
+    "conv1d_bn",
+    "conv3d_bn",
+    "dwconv_bn",
+    "gconv_bn",
+    "convT_bn",
+    "convT_g2_bn",
+    "convT_dw_bn",
+    "gemm_bn",
+    "gemm_transB_bn",
+    "gemm_alpha_beta_bn",
+    "gemm_noC_beta_bn",
+    "matmul_bn",
+    "matmul_add_bn",
+    "matmul_square_transpose_bn",
+    "matmul3d_transpose_bn",
+    "bn_conv_pad0",
+    "bn_conv_pad1",
+    "bn_dwconv_pad0",
+    "bn_gemm",
+    "bn_matmul",
+    "bn_flatten_gemm",
+    "bn_bn",
+    "conv_bn_bn",
+    "conv_add_bn",
+    "conv_mul_bn",
+    "conv_bn_mul_add",
+    "conv_sub_mul_add",
+    "conv_sub_div_mul_add_raw",
+    "conv_relu_bn",
+    "conv_relu_bn_conv0",
+    "bn_relu_conv",
+    "concat_convs_bn",
+    "add_convs_bn",
+    "conv_identity_bn",
+    "conv_dropout_bn",
+    "conv_avgpool_bn",
+    "conv_gap_bn",
+    "conv_transpose_bn",
+    "conv_zeropad_bn",
+    "gemm_unsq_bn_sq",
+    "shared_w_2bn",
+    "conv_two_consumers",
+    "conv_out_is_graph_out",
+    "training_mode1",
+    "fp16_conv_bn",
+    "fp16_x_fp32_stats",
+    "fp16_tiny_var",
+    "double_conv_bn",
+    "constant_nodes",
+    "identity_params",
+    "ir3_inits_as_inputs",
+    "ir8_overridable_params",
+    "spatial0_opset8",
+    "opset6_is_test",
+    "qdq_weight",
+    "dynamic_weight",
+    "if_body",
+    "local_function",
+    "negvar",
     "empty_bias_input",
 };
 static_assert(std::size(kTable) == 62);

@@ -1,5 +1,5 @@
-// The rows of the table of patterns that batch-norm folding is compared on (fold_table_test.cpp), as data: how each is
-// built in every variant, and what must be left.
+// The rows of the table of patterns that batch-norm folding is compared on (fold_table_test.cpp), as data:
+// how each is built in every variant, and what must be left.
 #pragma once
 
 #include <span>
@@ -14,13 +14,14 @@ struct Variant {
   DataType type;
   int64_t opset;
   int64_t batch;
-  int spatial;  // dimensions behind the channels
+  int spatial;   // dimensions behind the channels
   int64_t c, m;  // channels in and out
   bool dynamic;  // sizes of inputs are symbols
 };
 std::string to_string(const Variant& v);
 
-// Builds a row in one variant. Operators are named by what they are ("conv", "bn", "bn2"), constants after them.
+// Builds a row in one variant. Operators are named by what they are ("conv", "bn", "bn2"), constants after
+// them.
 class RowBuilder {
  public:
   RowBuilder(const Variant& variant, bool mirrored);
@@ -43,23 +44,25 @@ class RowBuilder {
   struct Conv {
     int64_t out = 0;  // channels; 0: m()
     int64_t group = 1;
-    int64_t kernel = 0;    // 0: 1 to 3, by the variant
-    int64_t pad = -1;      // on every side; -1: by the variant, none when mirrored
-    int bias = -1;         // -1: by the variant
+    int64_t kernel = 0;  // 0: 1 to 3, by the variant
+    int64_t pad = -1;    // on every side; -1: by the variant, none when mirrored
+    int bias = -1;       // -1: by the variant
     bool transposed = false;
     const char* name = "conv";
     Value* weight = nullptr;
   };
   Value* conv(Value* x, int64_t in, const Conv& o);
   Value* conv(Value* x, int64_t in) { return conv(x, in, Conv()); }
-  Value* gemm(Value* x, int64_t in, int64_t out, std::vector<NamedAttribute> attributes = {}, bool with_c = true);
+  Value* gemm(Value* x, int64_t in, int64_t out, std::vector<NamedAttribute> attributes = {},
+              bool with_c = true);
   Value* matmul(Value* x, int64_t in, int64_t out, const char* name = "fc") {
     return op("MatMul", name, {x, b.random("w", {in, out})});
   }
 
   enum class Signs { positive, both };
   Value* bn(Value* x, int64_t channels, const char* name = "bn", Signs signs = Signs::both);
-  Value* bn_of(Value* x, const Build::Statistics& s, const char* name = "bn", std::vector<NamedAttribute> more = {});
+  Value* bn_of(Value* x, const Build::Statistics& s, const char* name = "bn",
+               std::vector<NamedAttribute> more = {});
   Build::Statistics statistics(int64_t channels, Signs signs = Signs::both);
   // Add, Sub, Mul or Div with a constant for each channel of axis 1 (or of the last axis of a matrix).
   Value* arithmetic(const char* op_type, Value* x, int64_t channels, int rank = 0);
@@ -69,7 +72,9 @@ class RowBuilder {
   }
   Value* with_axes(const char* op_type, Value* x, std::vector<int64_t> axes);
   Value* pool(const char* op_type, Value* x);
-  Value* transpose(Value* x, std::vector<int64_t> perm) { return op("Transpose", "transpose", {x}, {{"perm", perm}}); }
+  Value* transpose(Value* x, std::vector<int64_t> perm) {
+    return op("Transpose", "transpose", {x}, {{"perm", perm}});
+  }
   Value* pad(Value* x, double value);
   // Axis 1 in two.
   std::pair<Value*, Value*> split(Value* x, int64_t first, int64_t second);
@@ -88,9 +93,9 @@ class RowBuilder {
 
 enum Demands : unsigned {
   kAnyVariant = 0,
-  kFromOpset1 = 1,    // also in opsets 1 and 6
-  kMatrices = 2,      // no spatial dimensions in it: variants differ in the rest
-  kOpset15 = 4,       // from this opset on
+  kFromOpset1 = 1,  // also in opsets 1 and 6
+  kMatrices = 2,    // no spatial dimensions in it: variants differ in the rest
+  kOpset15 = 4,     // from this opset on
   kUpToOpset8 = 8,
   kFloat16Only = 16,
   kFloat64Only = 32,

@@ -1,6 +1,6 @@
-// Every pattern of the table that folding is compared on (fold_rows.cpp), with the batch norm behind the linear
-// operator and before it, in variants of element type, opset, batch, dimensions and channels; against the model as it
-// was, in double precision.
+// Every pattern of the table that folding is compared on (fold_rows.cpp), with the batch norm behind the
+// linear operator and before it, in variants of element type, opset, batch, dimensions and channels; against
+// the model as it was, in double precision.
 #include "engine/core/parallel.h"
 #include "engine/onnx/onnx.h"
 #include "engine/ops/infer.h"
@@ -12,8 +12,8 @@ namespace {
 
 using enum DataType;
 
-// Channel counts that are no multiples of a vector's width, and both parities: row_builder.cpp chooses bias, kernel,
-// padding, epsilon and the shapes of constants by them.
+// Channel counts that are no multiples of a vector's width, and both parities: row_builder.cpp chooses bias,
+// kernel, padding, epsilon and the shapes of constants by them.
 const Variant kVariants[] = {
     {float32, 17, 1, 2, 5, 7, false},  {float32, 9, 3, 1, 3, 10, true},   {float64, 13, 1, 3, 6, 5, false},
     {float16, 14, 3, 2, 7, 9, true},   {bfloat16, 22, 1, 2, 4, 6, false}, {float32, 7, 3, 2, 9, 4, false},
@@ -209,7 +209,8 @@ TEST(FoldTableRows, CoverEveryPattern) {
   EXPECT_GT(models, 500);
   for (const char* pattern : table_patterns()) {
     const auto rows = fold_rows();
-    EXPECT_TRUE(std::ranges::any_of(rows, [&](const Row& r) { return std::string_view(r.name) == pattern; })) << pattern;
+    EXPECT_TRUE(std::ranges::any_of(rows, [&](const Row& r) { return std::string_view(r.name) == pattern; }))
+        << pattern;
   }
 }
 

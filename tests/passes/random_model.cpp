@@ -45,7 +45,8 @@ int64_t count(const Dims& dims) {
   return n;
 }
 
-// The model with its nodes in both branches of an If, which read inputs and constants of the graph around them.
+// The model with its nodes in both branches of an If, which read inputs and constants of the graph around
+// them.
 std::unique_ptr<ModelGraph> wrapped_in_if(const ModelGraph& model) {
   auto outer = std::make_unique<ModelGraph>();
   outer->ir_version = model.ir_version;
@@ -57,16 +58,19 @@ std::unique_ptr<ModelGraph> wrapped_in_if(const ModelGraph& model) {
     outside[v] = graph.add_initializer(v->name(), *v->initializer());
   Value* condition = graph.add_input("condition", Type::tensor(DataType::boolean, Shape(Dims{})));
   std::vector<Value*> results;
-  for (const Value* v : model.graph.outputs()) results.push_back(graph.add_value("if_" + v->name(), v->type()));
+  for (const Value* v : model.graph.outputs())
+    results.push_back(graph.add_value("if_" + v->name(), v->type()));
   Node* branch = graph.add_node("If", "", {condition}, results);
   for (const std::string side : {"then_", "else_"}) {
     Graph& body = *graph.add_subgraph(branch, side + "branch");
     auto inside = outside;
     for (const Node* n : model.graph.nodes()) {
       std::vector<Value*> ins, outs;
-      for (int i = 0; i < n->num_inputs(); ++i) ins.push_back(n->has_input(i) ? inside.at(n->input(i)) : nullptr);
+      for (int i = 0; i < n->num_inputs(); ++i)
+        ins.push_back(n->has_input(i) ? inside.at(n->input(i)) : nullptr);
       for (int i = 0; i < n->num_outputs(); ++i)
-        outs.push_back(inside[n->output(i)] = body.add_value(side + n->output(i)->name(), n->output(i)->type()));
+        outs.push_back(inside[n->output(i)] =
+                           body.add_value(side + n->output(i)->name(), n->output(i)->type()));
       body.add_node(n->op_type(), "", ins, outs, n->attributes())->name = side + n->name;
     }
     for (const Value* v : model.graph.outputs()) body.add_output(inside.at(v));
@@ -80,7 +84,10 @@ enum class Signs { positive, both, some_zero };
 class Generator {
  public:
   Generator(uint64_t seed, int nodes)
-      : r_(seed), type_(pick_type()), opset_(kOpsets[r_.below(std::ssize(kOpsets))]), b_(type_, opset_, ir_of(opset_)) {
+      : r_(seed),
+        type_(pick_type()),
+        opset_(kOpsets[r_.below(std::ssize(kOpsets))]),
+        b_(type_, opset_, ir_of(opset_)) {
     only_batch_norms_ = r_.chance(35);
     signs_ = r_.chance(50) ? Signs::positive : r_.chance(75) ? Signs::both : Signs::some_zero;
     symbolic_ = r_.chance(25);
@@ -124,7 +131,8 @@ class Generator {
       std::vector<Dim> declared(dims.begin(), dims.end());
       if (symbolic_) {
         declared[0] = Dim::symbol("n");
-        for (size_t d = 2; d < declared.size() && all_symbols; ++d) declared[d] = Dim::symbol(fmt::format("d{}_{}", i, d));
+        for (size_t d = 2; d < declared.size() && all_symbols; ++d)
+          declared[d] = Dim::symbol(fmt::format("d{}_{}", i, d));
       }
       const std::string name = fmt::format("x{}", i);
       inputs_[name] = random_tensor(type_, dims, r_.next(), -2, 2);
@@ -140,8 +148,8 @@ class Generator {
   }
   Dims dims_of(Value* v) const { return *facts_.at(v).type.shape->known(); }
 
-  // The latest value that nobody reads more often, so that chains get long; sometimes any, so that values have several
-  // readers.
+  // The latest value that nobody reads more often, so that chains get long; sometimes any, so that values
+  // have several readers.
   Value* any() {
     const auto n = static_cast<int64_t>(pool_.size());
     if (r_.chance(60)) {
@@ -170,7 +178,9 @@ class Generator {
     facts_[v] = Facts::of(t);
     return v;
   }
-  Value* ints(const std::string& name, const Ints& values) { return keep(name, Tensor::of(values, {std::ssize(values)})); }
+  Value* ints(const std::string& name, const Ints& values) {
+    return keep(name, Tensor::of(values, {std::ssize(values)}));
+  }
 
   // Factors of the signs that this model has, none so small or large that what it computes leaves float16.
   Value* factors(const std::string& name, const Dims& dims) {
@@ -184,8 +194,8 @@ class Generator {
   }
 
   // The node, unless its operator refuses it or the result is too large. Its outputs join the pool.
-  bool add(const std::string& op_type, std::vector<Value*> inputs, std::vector<NamedAttribute> attributes = {},
-           int outputs = 1) {
+  bool add(const std::string& op_type, std::vector<Value*> inputs,
+           std::vector<NamedAttribute> attributes = {}, int outputs = 1) {
     std::vector<const Facts*> facts;
     for (Value* v : inputs) facts.push_back(v ? &facts_.at(v) : nullptr);
     const std::string name = fmt::format("{}{}", op_type, ++made_);
@@ -226,7 +236,8 @@ class Generator {
     }
     if (b_.graph->outputs().empty()) {
       add("Relu", {pool_[0]});
-      b_.graph->set_type(pool_.back(), Type::tensor(type_, Shape(std::vector<Dim>(dims_of(pool_.back()).size()))));
+      b_.graph->set_type(pool_.back(),
+                         Type::tensor(type_, Shape(std::vector<Dim>(dims_of(pool_.back()).size()))));
       b_.graph->add_output(pool_.back());
     }
     // Constants of nodes that were refused.
@@ -394,7 +405,11 @@ class Generator {
     const int64_t rows = dims[trans_a ? 1 : 0], k = dims[trans_a ? 0 : 1], n = r_.between(1, 6);
     std::vector<Value*> inputs = {x, weight(trans_b ? Dims{n, k} : Dims{k, n}, k)};
     const int64_t kind = r_.below(6);
-    const Dims c = kind == 0 ? Dims{} : kind == 1 ? Dims{1, n} : kind == 2 ? Dims{rows, 1} : kind == 3 ? Dims{rows, n} : Dims{n};
+    const Dims c = kind == 0   ? Dims{}
+                   : kind == 1 ? Dims{1, n}
+                   : kind == 2 ? Dims{rows, 1}
+                   : kind == 3 ? Dims{rows, n}
+                               : Dims{n};
     if (opset_ < 11 || r_.chance(75)) inputs.push_back(constant("c", c, -1, 1));
     std::vector<NamedAttribute> attributes = {{"transA", int64_t{trans_a}}, {"transB", int64_t{trans_b}}};
     if (r_.chance(30)) attributes.push_back({"alpha", static_cast<float>(r_.real(-1.5, 1.5))});
@@ -472,7 +487,9 @@ class Generator {
       case 6:
         return add("Dropout", {x});
       default:
-        if (opset_ >= 11) return add("Clip", {x, keep("low", tensor_of(type_, {0}, {})), keep("high", tensor_of(type_, {6}, {}))});
+        if (opset_ >= 11)
+          return add("Clip",
+                     {x, keep("low", tensor_of(type_, {0}, {})), keep("high", tensor_of(type_, {6}, {}))});
         return add("Clip", {x}, {{"min", 0.f}, {"max", 6.f}});
     }
   }
@@ -552,7 +569,8 @@ class Generator {
 
   bool split(Value* x, const Dims& dims) {
     if (dims.size() < 2) return false;
-    const int64_t axis = r_.chance(75) ? 1 : r_.below(std::ssize(dims)), size = dims[static_cast<size_t>(axis)];
+    const int64_t axis = r_.chance(75) ? 1 : r_.below(std::ssize(dims)),
+                  size = dims[static_cast<size_t>(axis)];
     if (size < 2) return false;
     const int64_t first = r_.between(1, size - 1);
     const Ints sizes = {first, size - first};
@@ -565,9 +583,11 @@ class Generator {
     const int64_t axis = r_.below(std::ssize(dims)), size = dims[static_cast<size_t>(axis)];
     if (size < 2) return false;
     const int64_t begin = r_.below(size - 1), end = r_.between(begin + 1, size);
-    if (opset_ < 10) return add("Slice", {x}, {{"axes", Ints{axis}}, {"starts", Ints{begin}}, {"ends", Ints{end}}});
+    if (opset_ < 10)
+      return add("Slice", {x}, {{"axes", Ints{axis}}, {"starts", Ints{begin}}, {"ends", Ints{end}}});
     if (r_.chance(25)) {  // backwards
-      return add("Slice", {x, ints("starts", {-1}), ints("ends", {INT64_MIN + 1}), ints("axes", {axis}), ints("steps", {-1})});
+      return add("Slice", {x, ints("starts", {-1}), ints("ends", {INT64_MIN + 1}), ints("axes", {axis}),
+                           ints("steps", {-1})});
     }
     return add("Slice", {x, ints("starts", {begin}), ints("ends", {end}), ints("axes", {axis})});
   }

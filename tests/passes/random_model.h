@@ -1,5 +1,5 @@
-// Random models of what batch-norm folding has to find its way through: batch norms, arithmetic with constants,
-// linear operators, and the operators that stand between them.
+// Random models of what batch-norm folding has to find its way through: batch norms, arithmetic with
+// constants, linear operators, and the operators that stand between them.
 #pragma once
 
 #include <cstdint>
@@ -19,7 +19,8 @@ struct RandomModel {
 };
 
 // The same seed gives the same model; fewer nodes give a prefix of it (with other outputs). Every model is
-// valid, and every node can be evaluated (weights behind a DequantizeLinear by dequantized of double_reference.h).
+// valid, and every node can be evaluated (weights behind a DequantizeLinear by dequantized of
+// double_reference.h).
 RandomModel random_model(uint64_t seed, int nodes);
 
 // How many nodes the seed's model has by itself, 5 to 25.

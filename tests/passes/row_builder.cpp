@@ -5,13 +5,17 @@ namespace plica::testing {
 using Ints = std::vector<int64_t>;
 
 std::string to_string(const Variant& v) {
-  return fmt::format("{} opset {} batch {} {}D {}->{} channels{}", plica::to_string(v.type), v.opset, v.batch, v.spatial,
-                     v.c, v.m, v.dynamic ? ", dynamic" : "");
+  return fmt::format("{} opset {} batch {} {}D {}->{} channels{}", plica::to_string(v.type), v.opset, v.batch,
+                     v.spatial, v.c, v.m, v.dynamic ? ", dynamic" : "");
 }
 
 RowBuilder::RowBuilder(const Variant& variant, bool mirrored)
     : mirrored(mirrored),
-      b(variant.type, variant.opset, variant.opset < 9 ? 4 : variant.opset < 15 ? 7 : variant.opset < 21 ? 8 : 10),
+      b(variant.type, variant.opset,
+        variant.opset < 9    ? 4
+        : variant.opset < 15 ? 7
+        : variant.opset < 21 ? 8
+                             : 10),
       v_(variant) {}
 
 Dims RowBuilder::sizes() const {
@@ -27,7 +31,8 @@ Value* RowBuilder::image(int64_t channels, bool static_sizes) {
   std::vector<Dim> declared(dims.begin(), dims.end());
   if (v_.dynamic) {
     declared[0] = Dim::symbol("n");
-    for (size_t i = 2; i < declared.size() && !static_sizes; ++i) declared[i] = Dim::symbol(fmt::format("d{}", i));
+    for (size_t i = 2; i < declared.size() && !static_sizes; ++i)
+      declared[i] = Dim::symbol(fmt::format("d{}", i));
   }
   return b.input(name, declared);
 }
@@ -59,7 +64,8 @@ Value* RowBuilder::conv(Value* x, int64_t in, const Conv& o) {
   return op(o.transposed ? "ConvTranspose" : "Conv", o.name, std::move(ins), std::move(attributes));
 }
 
-Value* RowBuilder::gemm(Value* x, int64_t in, int64_t out, std::vector<NamedAttribute> attributes, bool with_c) {
+Value* RowBuilder::gemm(Value* x, int64_t in, int64_t out, std::vector<NamedAttribute> attributes,
+                        bool with_c) {
   bool transposed = false;
   for (const auto& a : attributes) transposed |= a.name == "transB";
   std::vector<Value*> ins = {x, b.random("w", transposed ? Dims{out, in} : Dims{in, out})};
@@ -74,7 +80,8 @@ Build::Statistics RowBuilder::statistics(int64_t channels, Signs signs) {
   return s;
 }
 
-Value* RowBuilder::bn_of(Value* x, const Build::Statistics& s, const char* name, std::vector<NamedAttribute> more) {
+Value* RowBuilder::bn_of(Value* x, const Build::Statistics& s, const char* name,
+                         std::vector<NamedAttribute> more) {
   if (v_.opset < 7) more.push_back({"is_test", int64_t{1}});
   if (v_.m % 2 == 0) more.push_back({"epsilon", 1e-3f});
   return op("BatchNormalization", name, {x, s.scale, s.bias, s.mean, s.variance}, std::move(more));
@@ -97,7 +104,8 @@ Value* RowBuilder::arithmetic(const char* op_type, Value* x, int64_t channels, i
     dims.insert(dims.begin(), 1);
   }
   const bool factor = std::string_view(op_type) == "Mul" || std::string_view(op_type) == "Div";
-  return op(op_type, op_type, {x, factor ? b.random("k", dims, 0.5, 2) : b.random("k", dims)}, std::move(attributes));
+  return op(op_type, op_type, {x, factor ? b.random("k", dims, 0.5, 2) : b.random("k", dims)},
+            std::move(attributes));
 }
 
 Value* RowBuilder::with_axes(const char* op_type, Value* x, std::vector<int64_t> axes) {
