@@ -2,7 +2,7 @@
 // the class of the bug, and where it was reported.
 #include "engine/onnx/onnx.h"
 #include "passes/fold/channel_layout.h"
-#include "tests/passes/double_reference.h"
+#include "tests/passes/compare_models.h"
 #include "tests/passes/fold_rows.h"
 
 namespace plica::testing {

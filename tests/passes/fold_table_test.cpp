@@ -4,7 +4,7 @@
 #include "engine/core/parallel.h"
 #include "engine/onnx/onnx.h"
 #include "engine/ops/infer.h"
-#include "tests/passes/double_reference.h"
+#include "tests/passes/compare_models.h"
 #include "tests/passes/fold_rows.h"
 
 namespace plica::testing {
