@@ -1,7 +1,6 @@
 // Bugs that other tools have shipped in folding batch norms, each as a test. The comment before a test names
 // the class of the bug, and where it was reported.
 #include "engine/onnx/onnx.h"
-#include "passes/fold/channel_layout.h"
 #include "tests/passes/compare_models.h"
 #include "tests/passes/fold_rows.h"
 
