@@ -75,7 +75,7 @@ class Walk {
       error = {times(in_[0].error, steepest)};
     } else if (node.is("PRelu")) {
       reach = {steepest(in_[0].reach)};
-      error = {add(steepest(in_[0].error), times(reach[0], relative_error(1)))};
+      error = {add(steepest(in_[0].error), times(in_[0].reach, largest(in_[1].error)))};
     } else if (node.is("Min")) {
       error = absolute_all(run(all_errors(true)));
     } else if (is_monotone(node)) {
@@ -159,19 +159,20 @@ class Walk {
     double r = 0;
     const auto& e = in_[input];
     for (int64_t i = 0; i < e.reach.size(); ++i) {
-      if (e.error.data<double>()[i] > 0)
+      if (e.error.data<double>()[i] > 0 && e.reach.data<double>()[i] > 0)
         r = std::max(r, e.error.data<double>()[i] / e.reach.data<double>()[i]);
     }
     return r;
   }
 
-  // Factor, mean and root are off each; the input's error passes by the factor.
+  // (x - mean) s / root + bias, where each is off.
   Tensor batch_norm_error(const Tensor& reach) const {
-    double relative = 0;
-    for (size_t i = 1; i < 5; ++i) relative += relative_error(i);
-    const Tensor none = zeros_like(in_[1].reach);
-    const Tensor passed = run({in_[0].error, in_[1].reach, none, none, *node_->input(4)->initializer()})[0];
-    return add(absolute(passed), times(reach, relative));
+    const Tensor none = zeros_like(in_[1].reach), variance = *node_->input(4)->initializer();
+    Tensor sum =
+        absolute(run({in_[0].error, in_[1].reach, in_[2].error, negated(in_[3].error), variance})[0]);
+    if (!all_zero(in_[1].error))
+      sum = add(sum, absolute(run({in_[0].reach, in_[1].error, none, negated(in_[3].reach), variance})[0]));
+    return all_zero(in_[4].error) ? sum : add(sum, times(reach, relative_error(4)));
   }
 
   Tensor steepest(const Tensor& x) const {
