@@ -109,6 +109,7 @@ enum Demands : unsigned {
   kFloat64Only = 32,
   kFloat32Only = 64,
   kOnly2d = 128,
+  kSeveral = 512,    // channels: with one alone it would fold
   kAnyReason = 256,  // mirrored: there are several
 };
 

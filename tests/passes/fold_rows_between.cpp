@@ -15,7 +15,7 @@ const Row kRows[] = {
        conv_between_bn(
            g, [&](Value* v, int64_t) { return g.op("Relu", "relu", {v}); }, {}, positive);
      }},
-    {"conv_relu_bn_signs", "", nullptr, 1, "", kFromOpset1,
+    {"conv_relu_bn_signs", "", nullptr, 1, "", kFromOpset1 | kSeveral,
      [](G& g) { conv_between_bn(g, [&](Value* v, int64_t) { return g.op("Relu", "relu", {v}); }); }},
     {"conv_relu_bn_conv0", "Conv Relu Conv", nullptr, 0, "", kFromOpset1,
      [](G& g) {
@@ -27,7 +27,7 @@ const Row kRows[] = {
        g.output(g.conv(g.op("Relu", "relu", {g.bn(g.image(g.c()), g.c(), "bn", positive)}), g.c(),
                        {.kernel = 3, .pad = 1}));
      }},
-    {"bn_relu_conv_signs", "", nullptr, 1, "", kFromOpset1,
+    {"bn_relu_conv_signs", "", nullptr, 1, "", kFromOpset1 | kSeveral,
      [](G& g) { g.output(g.conv(g.op("Relu", "relu", {g.bn(g.image(g.c()), g.c())}), g.c())); }},
     {"conv_leaky_bn", "Conv LeakyRelu Add", "Add LeakyRelu Conv", 0, "", kFromOpset1,
      [](G& g) {
@@ -108,7 +108,7 @@ const Row kRows[] = {
        g.only_batch_norms = false;
        g.output(g.op("Add", "add", {y, g.b.random("t", {1, 1, g.m()})}));
      }},
-    {"conv_transpose_bn_of_rows", "", nullptr, 1, "", kOnly2d,
+    {"conv_transpose_bn_of_rows", "", nullptr, 1, "", kOnly2d | kSeveral,
      [](G& g) {
        Value* x = g.input("x", {2, g.c(), g.m(), 4}, g.type());
        g.output(g.bn(g.transpose(g.conv(x, g.c(), {.kernel = 1, .pad = 0}), {0, 2, 1, 3}), g.m()));

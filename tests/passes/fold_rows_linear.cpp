@@ -65,7 +65,7 @@ const Row kRows[] = {
        g.output(g.mirrored ? fc(g.bn(x, g.c())) : g.bn(fc(x), g.m()));
      }},
     // The channels of the batch norm are the rows of the product: another's weight, as square as it may be.
-    {"matmul_square_transpose_bn", "", nullptr, 1, "", kMatrices,
+    {"matmul_square_transpose_bn", "", nullptr, 1, "", kMatrices | kSeveral,
      [](G& g) {
        Value* x = g.input("x", {g.c(), g.c()}, g.type());
        g.output(g.bn(g.transpose(g.matmul(x, g.c(), g.c()), {1, 0}), g.c()));

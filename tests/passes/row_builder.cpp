@@ -76,6 +76,11 @@ Value* RowBuilder::gemm(Value* x, int64_t in, int64_t out, std::vector<NamedAttr
 
 Build::Statistics RowBuilder::statistics(int64_t channels, Signs signs) {
   Build::Statistics s = b.statistics("bn", channels);
+  if (signs == Signs::both && channels > 1) {  // certainly
+    std::vector<double> scale = to_doubles(*s.scale->initializer());
+    scale[0] = -0.75, scale[1] = 1.25;
+    b.graph->set_initializer(s.scale, tensor_of(v_.type, scale, {channels}));
+  }
   if (signs == Signs::positive) s.scale = b.random("bn.scale", {channels}, 0.25, 2);
   return s;
 }
