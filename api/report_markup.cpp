@@ -57,12 +57,13 @@ std::string plural(int64_t count, std::string_view word) {
   return fmt::format("{} {}{}", count, word, count == 1 ? "" : "s");
 }
 
-std::string severity_html(HealthFinding::Severity severity, std::string_view rest) {
+std::string severity_html(HealthFinding::Severity severity, int64_t count) {
   const std::string_view sign = severity == HealthFinding::Severity::error     ? "&#9632;"
                                 : severity == HealthFinding::Severity::warning ? "&#9650;"
                                                                                : "&#9679;";
-  return fmt::format("<span class=\"sev {0}\"><span aria-hidden=\"true\">{1}</span> {0}{2}</span>",
-                     to_string(severity), sign, rest);
+  const std::string_view word = to_string(severity);
+  return fmt::format("<span class=\"sev {}\"><span aria-hidden=\"true\">{}</span> {}</span>", word, sign,
+                     count == 1 ? std::string(word) : fmt::format("{}&nbsp;{}s", count, word));
 }
 
 }  // namespace plica::markup

@@ -17,8 +17,8 @@ std::string text(std::string_view raw);
 std::string name(std::string_view raw);
 std::string names(const std::vector<std::string>& list);
 std::string plural(int64_t count, std::string_view word);  // "1 node", "2 nodes"
-// A severity with its sign, which is not told by colour alone; `rest` follows the word.
-std::string severity_html(HealthFinding::Severity severity, std::string_view rest = "");
+// "warning", "2 warnings", with a sign, so that colour alone does not tell it.
+std::string severity_html(HealthFinding::Severity severity, int64_t count = 1);
 
 // The table of batch norms, and a section with plots for each.
 void add_batch_norms(std::string& out, const Report& report);

@@ -18,14 +18,12 @@ using BatchNorm = Report::BatchNorm;
 constexpr size_t kMostPlotBytes = 16 << 20;  // of the page, from which on batch norms get no plots
 constexpr size_t kMostNorms = 5000;          // rows and sections
 
-// "■ 1 error ▲ 2 warnings"; empty for good health.
+// "■ error ▲ 2 warnings"; empty for good health.
 std::string health_html(const BatchNorm& b) {
   std::string out;
   for (const Severity severity : {Severity::error, Severity::warning, Severity::note}) {
     const auto count = std::ranges::count(b.health, severity, &HealthFinding::severity);
-    if (count != 0)
-      out += (out.empty() ? "" : " ") +
-             severity_html(severity, count > 1 ? fmt::format("s&nbsp;{}", count) : "");
+    if (count != 0) out += (out.empty() ? "" : " ") + severity_html(severity, count);
   }
   return out;
 }
@@ -91,6 +89,8 @@ std::string plots_of(const BatchNorm& b) {
                 .axis = "channel",
                 .scale = scale,
                 .points = plot_points(values, magnitude, c.marks),
+                .values = values,
+                .magnitude = magnitude,
                 .count = count,
                 .first = 0,
                 .reference = {},

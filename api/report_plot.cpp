@@ -60,10 +60,17 @@ class Axis {
     return from_forward(forward(value));
   }
 
+  // No two labels overlap; the first of those that would stays.
   std::vector<double> ticks() const {
-    if (is_logarithmic()) return logarithmic_ticks();
-    if (is_symmetric()) return symmetric_ticks();
-    return linear_ticks();
+    std::vector<double> ticks;
+    for (double tick : is_logarithmic() ? logarithmic_ticks()
+                       : is_symmetric() ? symmetric_ticks()
+                                        : linear_ticks()) {
+      const bool near = std::ranges::any_of(
+          ticks, [&](double other) { return std::abs(height(tick) - height(other)) < kHeight / 12; });
+      if (!near) ticks.push_back(tick);
+    }
+    return ticks;
   }
 
  private:
@@ -83,16 +90,21 @@ class Axis {
   }
 
   std::vector<double> logarithmic_ticks() const {
-    std::vector<double> ticks;
     const double span = high_ - low_;
     const int step = std::max(1, static_cast<int>(std::ceil(span / 4)));
-    const bool fine = span < 1.6;
-    for (int d = static_cast<int>(std::floor(low_)) - 1; d <= static_cast<int>(std::ceil(high_)); ++d) {
-      if (!fine && d % step != 0) continue;
-      for (double digit : {1.0, 2.0, 5.0}) {
-        const double tick = digit * std::pow(10, d);
-        if ((digit == 1 || fine) && shows(std::log10(tick))) ticks.push_back(tick);
+    std::vector<double> ticks;
+    // Powers of ten where there are enough of them, else more digits between.
+    for (const std::vector<double>& digits : {std::vector<double>{1}, std::vector<double>{1, 2, 5},
+                                              std::vector<double>{1, 1.5, 2, 3, 4, 5, 6, 8}}) {
+      ticks.clear();
+      for (int d = static_cast<int>(std::floor(low_)) - 1; d <= static_cast<int>(std::ceil(high_)); ++d) {
+        if (d % step != 0) continue;
+        for (double digit : digits) {
+          const double tick = digit * std::pow(10, d);
+          if (shows(std::log10(tick))) ticks.push_back(tick);
+        }
       }
+      if (ticks.size() > 2) break;
     }
     return ticks;
   }
@@ -144,18 +156,17 @@ void add_path(std::string& out, std::string_view css, const std::string& path) {
   if (!path.empty()) fmt::format_to(std::back_inserter(out), "<path class=\"{}\" d=\"{}\"/>", css, path);
 }
 
-// Ticks have one digit or two.
+// Ticks have one digit or two; thousands and thousandths are powers.
 std::string tick_html(double value) {
-  const std::string text = fmt::format("{:.2g}", value);
-  const size_t e = text.find('e');
-  std::string out;
-  for (char c : text.substr(0, e)) c == '-' ? out += "&minus;" : out += c;
-  if (e == std::string::npos) return out;
-  const int exponent = std::stoi(text.substr(e + 1));
+  const std::string text = fmt::format("{:.1e}", std::abs(value));
+  const int exponent = value == 0 ? 0 : std::stoi(text.substr(text.find('e') + 1));
+  const std::string sign = value < 0 ? "&minus;" : "";
+  if (std::abs(exponent) < 3) return sign + fmt::format("{:.4g}", std::abs(value));
   const std::string power =
       fmt::format("10<sup>{}{}</sup>", exponent < 0 ? "&minus;" : "", std::abs(exponent));
-  if (out == "1" || out == "&minus;1") return out.substr(0, out.size() - 1) + power;
-  return out + "&#8239;&middot;&#8239;" + power;
+  const std::string digits =
+      text.starts_with("1.0") ? "" : fmt::format("{:g}", std::stod(text.substr(0, text.find('e'))));
+  return sign + digits + (digits.empty() ? "" : "&#8239;&middot;&#8239;") + power;
 }
 
 std::string histogram_html(const std::vector<double>& values, const Axis& axis) {
@@ -233,19 +244,21 @@ std::string number_html(double value) {
 
 std::string plot_html(const Plot& plot) {
   std::vector<double> values, shown;
+  for (double v : plot.values) {
+    if (std::isfinite(v)) values.push_back(plot.magnitude ? std::abs(v) : v);
+  }
   for (const PlotPoint& p : plot.points) {
     if (std::isnan(p.low)) continue;
-    values.push_back(p.middle.value_or(p.high));
     shown.push_back(p.low);
     shown.push_back(p.high);
   }
-  if (shown.empty()) return "";
+  if (shown.empty() || values.empty()) return "";
   if (plot.reference && std::isfinite(plot.reference->value)) shown.push_back(plot.reference->value);
   const Axis axis(shown, plot.scale);
   if (plot.reference) shown.pop_back();
   const Extremes e = extremes_of(values), range = extremes_of(shown);
   const bool grouped =
-      std::ranges::any_of(plot.points, [](const PlotPoint& p) { return p.low != p.high && !p.middle; });
+      std::ranges::any_of(plot.points, [](const PlotPoint& p) { return p.low < p.high && !p.middle; });
 
   std::string grid, positive, negative, middles, rails[3], halos[3], labels;
   for (double tick : axis.ticks()) {

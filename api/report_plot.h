@@ -29,8 +29,10 @@ struct Plot {
   std::string_view axis = "channel";
   Scale scale = Scale::linear;
   std::vector<PlotPoint> points;
-  int64_t count = 0;  // of channels or layers that the points stand for
-  int64_t first = 0;  // the number of the first
+  std::vector<double> values;  // all that the points stand for: of their median and histogram
+  bool magnitude = false;      // of the values' magnitudes
+  int64_t count = 0;           // of channels or layers that the points stand for
+  int64_t first = 0;           // the number of the first
   struct Reference {
     double value;
     std::string_view label;

@@ -194,6 +194,9 @@ TEST(ReportHtml, ManyChannelsBecomeRangesAndSayso) {
   const std::string html = report.to_html();
   EXPECT_THAT(html, HasSubstr("8 to a bar from lowest to highest"));
   EXPECT_LT(html.size(), 100'000u);
+  // The median is of the channels, not of the ranges' ends: 2 of |gain| in {0.5, 2, 2}.
+  EXPECT_THAT(html, HasSubstr("from 0.5 to 2, median 2"));
+  EXPECT_THAT(html, HasSubstr("from 1 to 5, median 3"));
   // The largest of a range is in it: one channel sticks out.
   report.batch_norms[0].channels.gain[1000] = 1000;
   EXPECT_THAT(report.to_html(), HasSubstr("to 1e+03, median 2"));
