@@ -4,6 +4,8 @@
 #include <unordered_set>
 #include <utility>
 
+#include "api/findings.h"
+#include "api/graph_walk.h"
 #include "engine/core/fail.h"
 #include "engine/graph/model_graph.h"
 #include "engine/onnx/onnx.h"
@@ -49,9 +51,31 @@ Report report_of(OptimizeReport&& from) {
                                   .fix = std::move(v.fix),
                                   .blocking = std::move(v.blocking),
                                   .error_bound = v.error_bound,
-                                  .flushed = v.flushed});
+                                  .flushed = v.flushed,
+                                  .type = v.health.type,
+                                  .epsilon = v.health.epsilon,
+                                  .channels = {.mean = std::move(v.health.mean),
+                                               .variance = std::move(v.health.variance),
+                                               .gain = std::move(v.health.gain),
+                                               .shift = std::move(v.health.shift),
+                                               .bounds = std::move(v.bounds),
+                                               .marks = std::move(v.health.marks)},
+                                  .health = {}});
+    for (BatchNormFinding& f : v.health.findings)
+      report.batch_norms.back().health.push_back(api_finding(std::move(f)));
+  }
+  if (from.last_rewrite) {
+    report.last_rewrite = {.rule = std::move(from.last_rewrite->rule),
+                           .node = std::move(from.last_rewrite->node),
+                           .into = std::move(from.last_rewrite->into)};
   }
   return report;
+}
+
+std::map<std::string, int64_t> count_operators(const ModelGraph& model) {
+  std::map<std::string, int64_t> operators;
+  for_each_node(model.graph, [&](const Node& node) { ++operators[operator_name(node)]; });
+  return operators;
 }
 
 // Several exporters write dim_param "?" for every dimension that they don't know; those need not be equal.
@@ -79,6 +103,9 @@ Report Model::optimize(const OptimizeOptions& options) {
   }
   std::unique_ptr<ModelGraph> changed = graph_->clone();
   Report report = report_of(plica::optimize(*changed, inner));
+  report.model = graph_->graph.name;
+  report.operators_before = count_operators(*graph_);
+  report.operators_after = count_operators(*changed);
   graph_ = std::move(changed);
   return report;
 }

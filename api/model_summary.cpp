@@ -2,11 +2,12 @@
 #include <algorithm>
 #include <cmath>
 #include <limits>
+#include <tuple>
 #include <unordered_set>
 
+#include "api/findings.h"
 #include "api/graph_walk.h"
 #include "engine/core/checked.h"
-#include "engine/core/dispatch.h"
 #include "engine/ops/infer.h"
 #include "engine/ops/table.h"
 #include "plica/model.h"
@@ -14,49 +15,33 @@
 namespace plica {
 namespace {
 
-std::vector<double> to_doubles(const Tensor& tensor) {
-  return dispatch<FloatTypes>(tensor.type(), [&]<class T>(std::type_identity<T>) {
-    const auto values = tensor.values<T>();
-    return std::vector<double>(values.begin(), values.end());
-  });
-}
-
-// y = scale (x - mean) / sqrt(var + epsilon) + bias (ONNX BatchNormalization).
-ModelSummary::BatchNorm health_of(const Node& node) {
-  ModelSummary::BatchNorm health{.node = node_label(node)};
-  if (!find_op(node)) return health;
-  const AttributeReader attributes(node);
-  health.epsilon = attributes.f("epsilon");
-  const int64_t opset = node.opset();
-  health.training =
-      opset >= 14 ? attributes.i("training_mode") != 0 : opset < 7 && attributes.i("is_test") == 0;
-  std::vector<std::vector<double>> parameters;  // scale, bias, mean, var
-  for (int i = 1; i <= 4; ++i) {
-    const Tensor* constant = node.has_input(i) ? node.input(i)->constant() : nullptr;
-    if (!constant || !is_floating(constant->type()) || bits_of(constant->type()) < 16) return health;
-    parameters.push_back(to_doubles(*constant));
-    if (parameters.back().size() != parameters.front().size()) return health;
-  }
-  health.channels = static_cast<int64_t>(parameters[0].size());
-  health.min_variance = health.min_gain = std::numeric_limits<double>::infinity();
-  for (size_t c = 0; c < parameters[0].size(); ++c) {
-    const double scale = parameters[0][c], var = parameters[3][c];
-    const double gain = scale / std::sqrt(var + health.epsilon);
-    const double shift = parameters[1][c] - parameters[2][c] * gain;
-    health.min_variance = std::min(health.min_variance, var);
-    health.max_variance = std::max(health.max_variance, var);
-    if (!(var + health.epsilon > 0) || !std::isfinite(gain) || !std::isfinite(shift)) {
-      ++health.bad;
-      continue;
+ModelSummary::BatchNorm summary_of(const Node& node, int64_t& channels_left) {
+  ModelSummary::BatchNorm summary{.node = node_label(node)};
+  BatchNormHealth health = examine_batch_norm(node, channels_left);
+  summary.epsilon = health.epsilon;
+  summary.training = health.training;
+  summary.channels = health.channels();
+  const auto finite_range = [](const std::vector<double>& values, bool magnitude) {
+    std::pair<double, double> range(std::numeric_limits<double>::infinity(),
+                                    -std::numeric_limits<double>::infinity());
+    for (double v : values) {
+      if (!std::isfinite(v)) continue;
+      range.first = std::min(range.first, magnitude ? std::abs(v) : v);
+      range.second = std::max(range.second, magnitude ? std::abs(v) : v);
     }
-    if (scale == 0) ++health.dead;
-    if (var >= 0 && var <= health.epsilon) ++health.tiny_variance;
-    health.min_gain = std::min(health.min_gain, std::abs(gain));
-    health.max_gain = std::max(health.max_gain, std::abs(gain));
+    return range.first <= range.second ? range : std::pair(0.0, 0.0);
+  };
+  std::tie(summary.min_variance, summary.max_variance) = finite_range(health.variance, false);
+  std::tie(summary.min_gain, summary.max_gain) = finite_range(health.gain, true);
+  for (BatchNormFinding& f : health.findings) {
+    if (f.kind == health::kDead) summary.dead += f.channels;
+    if (f.kind == health::kTinyVariance || f.kind == health::kZeroVariance)
+      summary.tiny_variance += f.channels;
+    if (f.kind == health::kNotFinite || f.kind == health::kNoSquareRoot || f.kind == health::kOverflow)
+      summary.bad += f.channels;
+    summary.health.push_back(api_finding(std::move(f)));
   }
-  if (health.bad == health.channels) health.min_gain = 0;
-  if (health.channels == 0) health.min_variance = 0;
-  return health;
+  return summary;
 }
 
 int64_t product(const Dims& dims, size_t from = 0) {
@@ -128,6 +113,7 @@ ModelSummary Model::summarize(const DimSizes& sizes) const {
     s.parameters = checked_add(s.parameters, tensor.size());
     s.parameter_bytes = checked_add(s.parameter_bytes, static_cast<int64_t>(tensor.bytes()));
   };
+  int64_t channels_left = health::kMostChannels;
   const auto count_graph = [&](const Graph& graph, const auto& self) -> void {
     for (const Value* value : graph.initializers()) {
       ++s.initializers;
@@ -136,7 +122,7 @@ ModelSummary Model::summarize(const DimSizes& sizes) const {
     for (const Node* node : graph.nodes()) {
       ++s.nodes;
       ++s.operators[operator_name(*node)];
-      if (node->is("BatchNormalization")) s.batch_norms.push_back(health_of(*node));
+      if (node->is("BatchNormalization")) s.batch_norms.push_back(summary_of(*node, channels_left));
       if (node->is("Constant") && node->has_output(0)) {
         if (const Tensor* constant = node->output(0)->constant()) count_tensor(*constant);
       }

@@ -1,5 +1,6 @@
 #include "passes/optimize.h"
 
+#include <algorithm>
 #include <unordered_map>
 #include <unordered_set>
 
@@ -32,7 +33,9 @@ class Verdicts : public DriverListener {
     for_each_node(model, [&](const Node& node) {
       if (!node.is("BatchNormalization")) return;
       index_.emplace(&node, list_.size());
-      list_.emplace_back().node = label_of(node);
+      BatchNormVerdict& v = list_.emplace_back();
+      v.node = label_of(node);
+      v.health = examine_batch_norm(node, channels_left_);
     });
   }
 
@@ -46,6 +49,7 @@ class Verdicts : public DriverListener {
       if (v.fix.empty()) v.fix = skip.fix;
       return;
     }
+    examine_again(v, node);
     v.reason = skip.reason;
     v.fix = skip.fix;
     v.blocking = skip.blocking ? label_of(*skip.blocking) : "";
@@ -53,11 +57,15 @@ class Verdicts : public DriverListener {
 
   void removed(const Node& node, const Rule& rule, const Patch& patch) override {
     auto it = index_.find(&node);
+    // A batch norm says more about a rewrite than what went with it.
+    if (removed_.empty() || it != index_.end()) removed_ = label_of(node);
     if (it == index_.end()) return;
     BatchNormVerdict& v = list_[it->second];
+    examine_again(v, node);
     v.folded = true;
     v.rule = rule.name;
     v.error_bound = patch.error_bound;
+    v.bounds = patch.channel_bounds;
     v.flushed = patch.flushed;
     v.reason.clear();
     v.fix.clear();
@@ -67,12 +75,17 @@ class Verdicts : public DriverListener {
   }
 
   // Names of absorbers as they are now: an unnamed node goes by its output, which the fold has renamed.
-  void applied(const Rule&, const Patch& patch) override {
-    for (size_t i : just_removed_) {
-      for (const Node* node : patch.absorbers) list_[i].into.push_back(label_of(*node));
-    }
+  void applied(const Rule& rule, const Patch& patch) override {
+    Rewrite& last = last_.emplace();
+    last.rule = rule.name;
+    for (const Node* node : patch.absorbers) last.into.push_back(label_of(*node));
+    last.node = removed_.empty() ? changed_by(patch) : std::move(removed_);
+    removed_.clear();
+    for (size_t i : just_removed_) list_[i].into = last.into;
     just_removed_.clear();
   }
+
+  std::optional<Rewrite> last_rewrite() && { return std::move(last_); }
 
   // What holds for batch norms that no rule spoke about.
   std::vector<BatchNormVerdict> finish(const OptimizeOptions& options, bool rule_enabled, bool at_limit) && {
@@ -94,6 +107,25 @@ class Verdicts : public DriverListener {
   }
 
  private:
+  // Parameters that were computed may be constants by now.
+  void examine_again(BatchNormVerdict& v, const Node& node) {
+    const auto& findings = v.health.findings;
+    const bool again = std::ranges::any_of(
+        findings, [](const BatchNormFinding& f) { return f.kind == health::kNotConstant; });
+    if (again) v.health = examine_batch_norm(node, channels_left_);
+  }
+
+  // What to call a rewrite that removed no node.
+  static std::string changed_by(const Patch& patch) {
+    if (!patch.absorbers.empty()) return label_of(*patch.absorbers[0]);
+    if (!patch.input_edits().empty()) return label_of(*patch.input_edits()[0].node);
+    if (!patch.attribute_edits().empty()) return label_of(*patch.attribute_edits()[0].node);
+    return "";  // initializers that nobody read
+  }
+
+  int64_t channels_left_ = health::kMostChannels;
+  std::string removed_;  // by the patch at hand
+  std::optional<Rewrite> last_;
   std::vector<BatchNormVerdict> list_;
   std::unordered_map<const Node*, size_t> index_;
   std::vector<size_t> just_removed_;
@@ -139,6 +171,7 @@ OptimizeReport optimize(ModelGraph& model, const OptimizeOptions& options) {
   }
   report.nodes_after = count_nodes(model.graph);
   report.rules = driver.rewrites();
+  report.last_rewrite = std::move(verdicts).last_rewrite();
   report.batch_norms = std::move(verdicts).finish(
       options, enabled.contains("fold_affine_backward") || enabled.contains("fold_affine_forward"),
       driver.at_limit());

@@ -10,6 +10,7 @@
 #include <vector>
 
 #include "engine/graph/model_graph.h"
+#include "passes/fold/health.h"
 
 namespace plica {
 
@@ -39,14 +40,24 @@ struct BatchNormVerdict {
   // largest magnitude that the node's output can reach for inputs of the same size; from the rounding of
   // weights and bias, the roundings of a run aside (see docs/passes.md).
   std::optional<double> error_bound;
-  std::string blocking;  // kept: the node in the way, when it is one
-  int64_t flushed = 0;   // folded: constants that became zero because they would have been subnormal
+  std::string blocking;        // kept: the node in the way, when it is one
+  int64_t flushed = 0;         // folded: constants that became zero because they would have been subnormal
+  std::vector<double> bounds;  // folded: error_bound by channel, when the fold gives it
+  BatchNormHealth health;      // of the parameters in the original model
+};
+
+// One application of a rule.
+struct Rewrite {
+  std::string rule;
+  std::string node;               // the node that the rule removed or changed
+  std::vector<std::string> into;  // a fold: the nodes that absorbed it
 };
 
 struct OptimizeReport {
   int64_t nodes_before = 0, nodes_after = 0;  // of the main graph, subgraphs included
   std::vector<BatchNormVerdict> batch_norms;  // in graph order
   std::map<std::string, int64_t> rules;       // rewrites by rule, only those that fired
+  std::optional<Rewrite> last_rewrite;        // the one that max_rewrites stopped at, or the last of all
 };
 
 // Rewrites the model in place; it stays a valid model that computes the same. Throws invalid_argument for an

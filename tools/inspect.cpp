@@ -38,17 +38,41 @@ Json tensors_json(const std::vector<TensorInfo>& list) {
   return out;
 }
 
-// What is remarkable about a batch norm, in words.
+// "2 warnings, 1 note", or "good".
 std::string health_text(const ModelSummary::BatchNorm& b) {
-  std::vector<std::string> words;
-  if (b.training) words.push_back("uses the batch's statistics (exported in training mode)");
-  if (b.channels == 0) words.push_back("parameters are not constants");
-  if (b.bad) words.push_back(fmt::format("{} of {} channels are not finite", b.bad, b.channels));
-  if (b.dead) words.push_back(fmt::format("{} of {} channels have scale 0", b.dead, b.channels));
-  if (b.tiny_variance)
-    words.push_back(
-        fmt::format("{} of {} channels have a variance below epsilon", b.tiny_variance, b.channels));
-  return fmt::format("{}", fmt::join(words, "; "));
+  using enum HealthFinding::Severity;
+  std::vector<std::string> parts;
+  for (const HealthFinding::Severity severity : {error, warning, note}) {
+    const auto count = std::ranges::count(b.health, severity, &HealthFinding::severity);
+    if (count) parts.push_back(fmt::format("{} {}{}", count, to_string(severity), count == 1 ? "" : "s"));
+  }
+  return parts.empty() ? "good" : fmt::format("{}", fmt::join(parts, ", "));
+}
+
+Json health_json(const std::vector<HealthFinding>& findings) {
+  Json out = Json::array();
+  for (const HealthFinding& f : findings) {
+    out.push_back({{"kind", f.kind},
+                   {"severity", to_string(f.severity)},
+                   {"channels", f.channels},
+                   {"first_channels", f.first_channels},
+                   {"message", f.message},
+                   {"fix", f.fix}});
+  }
+  return out;
+}
+
+void print_findings(const ModelSummary& s) {
+  for (const auto& b : s.batch_norms) {
+    for (const HealthFinding& f : b.health) {
+      using enum HealthFinding::Severity;
+      const Style style = f.severity == error     ? Style::red
+                          : f.severity == warning ? Style::yellow
+                                                  : Style::dim;
+      print("{}: {}: {}{}{}\n", styled(style, to_string(f.severity)), escaped(b.node), escaped(to_text(f)),
+            f.fix.empty() ? "" : "; to change that: ", escaped(f.fix));
+    }
+  }
 }
 
 Json to_json(const std::string& path, const Model& model, const ModelSummary& s) {
@@ -85,7 +109,8 @@ Json to_json(const std::string& path, const Model& model, const ModelSummary& s)
                                    {"min_variance", b.min_variance},
                                    {"max_variance", b.max_variance},
                                    {"min_gain", b.min_gain},
-                                   {"max_gain", b.max_gain}});
+                                   {"max_gain", b.max_gain},
+                                   {"health", health_json(b.health)}});
   }
   for (const auto& [key, value] : model.metadata()) root["metadata"][key] = value;
   return root;
@@ -141,13 +166,13 @@ void print_summary(const std::string& path, const Model& model, const ModelSumma
   print("\n");
   Table norms({"batch norm", "channels", "variance", "gain", "health"}, {left, right, left, left, left});
   for (const auto& b : s.batch_norms) {
-    const std::string health = health_text(b);
     norms.add({escaped(b.node), fmt::format("{}", b.channels),
                b.channels ? fmt::format("{:.3g} .. {:.3g}", b.min_variance, b.max_variance) : "",
-               b.channels ? fmt::format("{:.3g} .. {:.3g}", b.min_gain, b.max_gain) : "",
-               health.empty() ? "good" : health});
+               b.channels ? fmt::format("{:.3g} .. {:.3g}", b.min_gain, b.max_gain) : "", health_text(b)});
   }
   print(norms.text());
+  if (std::ranges::any_of(s.batch_norms, [](const auto& b) { return !b.health.empty(); })) print("\n");
+  print_findings(s);
 }
 
 int inspect(const InspectOptions& options) {

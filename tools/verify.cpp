@@ -11,7 +11,8 @@
 namespace plica::tools {
 namespace {
 
-constexpr double kAmplification = 16, kLargestTolerance = 1e-2;
+constexpr double kFactor = 8, kLargestTolerance = 1e-2;
+constexpr int64_t kDitheredInputs = 3, kDithers = 2;
 
 // The distance between 1 and the next number.
 double epsilon_of(DataType type) {
@@ -27,47 +28,98 @@ double epsilon_of(DataType type) {
   }
 }
 
+bool is_continuous(DataType type) { return is_floating(type) && is_numeric(type); }
+
+// Infinite when they differ in something that has no distance.
+double distance(const Tensor& actual, const Tensor& expected) {
+  constexpr double kInfinite = std::numeric_limits<double>::infinity();
+  const Difference exact = compare(actual, expected, 0, 0);
+  if (!exact.mismatch.empty()) return kInfinite;
+  if (exact.equal()) return 0;
+  if (!is_continuous(expected.type())) {
+    return static_cast<double>(exact.differing) / static_cast<double>(expected.size());
+  }
+  // What is still different at that tolerance is not finite on one side.
+  if (!compare(actual, expected, 0, exact.max_absolute).equal()) return kInfinite;
+  return exact.largest > 0 ? exact.max_absolute / exact.largest : kInfinite;
+}
+
+// The largest error bound of a fold, in units of the smallest move of a constant.
+double bound_ratio(const Report& report) {
+  double ratio = 1;
+  for (const Report::BatchNorm& b : report.batch_norms) {
+    if (b.error_bound) ratio = std::max(ratio, *b.error_bound / (epsilon_of(b.type) / 2));
+  }
+  return ratio;
+}
+
 }  // namespace
 
-Report::Verification verify(const Model& before, const Model& after, const Report& report,
-                            const VerifyOptions& options, std::vector<std::string>* assumed) {
-  double bounds = 0;
-  for (const Report::BatchNorm& b : report.batch_norms) bounds += b.error_bound.value_or(0);
-  const Session old_session(before, {.threads = options.threads}),
-      new_session(after, {.threads = options.threads});
+Verifier::Verifier(const Model& before, const VerifyOptions& options, std::vector<std::string>* assumed)
+    : before_(before), options_(options) {
+  if (assumed && options_.inputs > 0) random_inputs(before_, options_.sizes, options_.seed, assumed);
+  session_ = std::make_unique<Session>(before_, SessionOptions{.threads = options_.threads});
+  measure_sensitivity();
+}
 
-  Report::Verification result{.inputs = options.inputs, .equal = true};
-  double worst = -1;
-  for (int64_t i = 0; i < options.inputs; ++i) {
-    progress(fmt::format("verifying on input {} of {}", i + 1, options.inputs));
-    const uint64_t seed =
-        options.seed + static_cast<uint64_t>(i) * 1000;  // each input of the model has a seed of its own
-    const TensorMap inputs = random_inputs(before, options.sizes, seed, i == 0 ? assumed : nullptr);
-    const TensorMap expected = old_session.run(inputs), actual = new_session.run(inputs);
-    for (const TensorInfo& output : before.outputs()) {
-      const Tensor& y = expected.at(output.name);
-      const double tolerance =
-          is_floating(y.type())
-              ? std::min(kLargestTolerance,
-                         kAmplification *
-                             (bounds + static_cast<double>(report.nodes_before) * epsilon_of(y.type())))
-              : 0;
-      double largest = 0;
-      if (is_numeric(y.type())) {
-        for (double value : to_doubles(y)) {
-          if (std::isfinite(value)) largest = std::max(largest, std::abs(value));
-        }
+int64_t Verifier::count() const { return options_.inputs + (options_.data ? options_.data->size() : 0); }
+
+TensorMap Verifier::inputs(int64_t i) const {
+  if (i >= options_.inputs) return (*options_.data)[i - options_.inputs];
+  // Each input of the model has a seed of its own.
+  return random_inputs(before_, options_.sizes, options_.seed + static_cast<uint64_t>(i) * 1000);
+}
+
+void Verifier::measure_sensitivity() {
+  if (options_.tolerance) return;
+  // Some of either kind: the user's data may be another regime of the model than noise is.
+  std::vector<int64_t> chosen;
+  for (int64_t i = 0; i < std::min(options_.inputs, kDitheredInputs); ++i) chosen.push_back(i);
+  for (int64_t i = options_.inputs; i < std::min(count(), options_.inputs + kDitheredInputs); ++i)
+    chosen.push_back(i);
+  std::vector<TensorMap> expected;
+  for (int64_t i : chosen) expected.push_back(session_->run(inputs(i)));
+  for (int64_t dither = 0; dither < kDithers; ++dither) {
+    progress(
+        fmt::format("measuring how sensitive the model is to roundings, {} of {}", dither + 1, kDithers));
+    const Session session(before_.dithered(options_.seed + static_cast<uint64_t>(dither)),
+                          {.threads = options_.threads});
+    for (size_t k = 0; k < chosen.size(); ++k) {
+      for (const auto& [name, tensor] : session.run(inputs(chosen[k]))) {
+        double& d = sensitivity_[name];
+        d = std::max(d, distance(tensor, expected[k].at(name)));
       }
-      const Difference d = compare(actual.at(output.name), y, 0, tolerance * largest);
-      // Infinite when something differs that has no distance.
-      double relative = largest > 0 ? d.max_absolute / largest : d.max_absolute;
-      if (!d.equal() && !(relative > tolerance)) relative = std::numeric_limits<double>::infinity();
-      result.equal = result.equal && d.equal();
-      const double weight = tolerance > 0 ? relative / tolerance : relative;
+    }
+  }
+  progress("");
+}
+
+Report::Verification Verifier::compare(const Model& after, const Report& report) const {
+  const Session session(after, {.threads = options_.threads});
+  const double ratio = bound_ratio(report);
+  Report::Verification result{.inputs = count(), .equal = true};
+  result.seeded = options_.inputs;
+  result.given = result.inputs - result.seeded;
+  double worst = -1;
+  for (int64_t i = 0; i < result.inputs; ++i) {
+    progress(fmt::format("verifying on input {} of {}", i + 1, result.inputs));
+    const TensorMap set = inputs(i);
+    const TensorMap expected = session_->run(set), actual = session.run(set);
+    for (const TensorInfo& output : before_.outputs()) {
+      const Tensor& y = expected.at(output.name);
+      const auto measured = sensitivity_.find(output.name);
+      const double sensitivity = measured == sensitivity_.end() ? 0 : measured->second;
+      const double least = is_continuous(y.type()) ? epsilon_of(y.type()) : 0;
+      const double tolerance = options_.tolerance.value_or(
+          std::min(kLargestTolerance, kFactor * std::max(sensitivity, least) * ratio));
+      const double difference = distance(actual.at(output.name), y);
+      result.equal = result.equal && difference <= tolerance;
+      const double weight = difference == 0 ? 0 : difference / tolerance;  // infinite for a tolerance of 0
       if (weight > worst) {
         worst = weight;
-        result.max_difference = relative;
+        result.max_difference = difference;
         result.tolerance = tolerance;
+        result.sensitivity = sensitivity;
         result.worst_output = output.name;
       }
     }

@@ -23,6 +23,56 @@ TEST_F(OptimizeCommand, OptimizeFoldsVerifiesAndReports) {
   EXPECT_EQ(count_files(), 3u);
 }
 
+TEST_F(OptimizeCommand, ADifferenceIs3AndNothingIsWritten) {
+  const Outcome outcome = plica({"optimize", kDigits, "out.onnx", "--tolerance", "0"});
+  EXPECT_EQ(outcome.code, 3);
+  EXPECT_THAT(outcome.out, HasSubstr("different on 3 inputs"));
+  EXPECT_THAT(outcome.err, HasSubstr("nothing was written"));
+  EXPECT_EQ(count_files(), 0u);
+  // But the report, which was asked for, is.
+  EXPECT_EQ(plica({"optimize", kDigits, "out.onnx", "--tolerance", "0", "--report", "r.json"}).code, 3);
+  EXPECT_EQ(count_files(), 1u);
+  EXPECT_EQ(json::parse(slurp(path("r.json")))["verify"]["equal"], false);
+}
+
+TEST_F(OptimizeCommand, TheUsersDataIsVerifiedOn) {
+  const Outcome outcome =
+      plica({"optimize", kDigits, "out.onnx", "--data", kTestData, "--limit", "100", "--json"});
+  const json report = parse_json(outcome);
+  EXPECT_EQ(report["verify"]["equal"], true);
+  EXPECT_EQ(report["verify"]["given"], 7);  // 100 samples, 16 at once
+  EXPECT_EQ(report["verify"]["seeded"], 0);
+  EXPECT_EQ(parse_json(plica(
+                {"optimize", kDigits, "o.onnx", "--data", kTwo, "--verify=2", "--json"}))["verify"]["inputs"],
+            3);
+}
+
+TEST_F(OptimizeCommand, ReportsCarryTheirChannels) {
+  EXPECT_EQ(plica({"optimize", kDigits, "o.onnx", "--report", "r.json"}).code, 0);
+  const json whole = json::parse(slurp(path("r.json")));
+  EXPECT_EQ(whole["model"], "digits.onnx");
+  EXPECT_EQ(whole["batch_norms"][0]["channels"]["gain"]["values"].size(), 16u);
+  EXPECT_FALSE(
+      parse_json(plica({"optimize", kDigits, "o.onnx", "--json"}))["batch_norms"][0]["channels"]["gain"]
+          .contains("values"));
+  EXPECT_EQ(plica({"optimize", kDigits, "o.onnx", "--report", "r.html"}).code, 0);
+  EXPECT_THAT(slurp(path("r.html")),
+              AllOf(StartsWith("<!doctype html>"), HasSubstr("stem.bn"), HasSubstr("<svg")));
+}
+
+TEST_F(OptimizeCommand, HealthIsShown) {
+  const std::string sick = conv_batch_norm_model(0);
+  write("sick.onnx", sick);
+  EXPECT_THAT(plica({"optimize", "sick.onnx", "o.onnx"}).out,
+              HasSubstr("health of batch norms: 1 warning (--explain lists them)"));
+  EXPECT_THAT(plica({"optimize", "sick.onnx", "o.onnx", "--explain"}).out,
+              AllOf(HasSubstr("warning: 1 of 2 channels have variance 0"), HasSubstr("(channel 0)")));
+  EXPECT_THAT(plica({"inspect", "sick.onnx"}).out,
+              AllOf(HasSubstr("1 warning"), HasSubstr("warning: make_y: 1 of 2 channels have variance 0")));
+  const json inspected = parse_json(plica({"inspect", "sick.onnx", "--json"}));
+  EXPECT_EQ(inspected["batch_norms"][0]["health"][0]["kind"], "zero_variance");
+}
+
 TEST_F(OptimizeCommand, OptimizeDoesNotOverwriteItsInput) {
   write("net.onnx", slurp(kDigits));
   fs::create_symlink("net.onnx", dir_ / "link.onnx");

@@ -30,7 +30,9 @@ TEST_F(Errors, UsageErrorsAre2) {
   expect_failure(2, {"run", kDigits, "-i", kTwo, "--mean", "1;2"}, "--mean");
   expect_failure(2, {"run", kDigits, "-i", kTwo, "-i", kTwo}, "twice");
   expect_failure(2, {"optimize", kDigits}, "--in-place");
-  expect_failure(2, {"optimize", kDigits, path("o.onnx"), "--report", path("r.html")}, ".json");
+  expect_failure(2, {"optimize", kDigits, path("o.onnx"), "--report", path("r.txt")}, ".json");
+  expect_failure(2, {"optimize", kDigits, path("o.onnx"), "--bisect"}, "--bisect");
+  expect_failure(2, {"optimize", kDigits, path("o.onnx"), "--verify", "--tolerance", "-1"}, "--tolerance");
   expect_failure(2, {"test", PLICA_SOURCE_DIR "/models", "--update-list"}, "--list");
 }
 

@@ -50,11 +50,12 @@ struct ModelSummary {
     int64_t channels = 0;  // 0: parameters are not constants
     double epsilon = 0;
     bool training = false;      // uses the batch's statistics: not an inference batch norm
-    int64_t dead = 0;           // scale is 0: the channel is a constant
-    int64_t tiny_variance = 0;  // 0 <= var <= epsilon: epsilon decides its gain
-    int64_t bad = 0;            // var + epsilon <= 0, or a parameter or result that is not finite
+    int64_t dead = 0;           // of the findings: scale is 0,
+    int64_t tiny_variance = 0;  // the variance is 0 or tiny,
+    int64_t bad = 0;            // or what it computes is not finite
     double min_variance = 0, max_variance = 0;
-    double min_gain = 0, max_gain = 0;  // of |scale| / sqrt(var + epsilon), over good channels
+    double min_gain = 0, max_gain = 0;  // of |scale| / sqrt(var + epsilon), where it is finite
+    std::vector<HealthFinding> health;  // the worst first
   };
 
   int64_t ir_version = 0;
@@ -110,6 +111,11 @@ class Model {
   // report.
   Report optimize() { return optimize(OptimizeOptions()); }
   Report optimize(const OptimizeOptions& options);
+
+  // A copy whose weights are each moved to the next number of their type, up or down by a seeded coin: the
+  // smallest change there is. How far outputs move is how far roundings may move them. Weights are constants
+  // that linear and normalizing operators read, and arrays that arithmetic does; no shape depends on those.
+  Model dithered(uint64_t seed) const;
 
   // Writes beside `path` and renames: a reader sees the old file or the whole new one.
   void save(const std::filesystem::path& path) const { save(path, SaveOptions()); }
