@@ -515,7 +515,9 @@ TEST(FoldText, MatMulGetsAnAddInThePlaceOfTheBatchNorm) {
   Build b;
   Value* x = b.input("x", {4, 2});
   b.output(b.op("Relu", "relu", {b.batch_norm("bn", b.op("MatMul", "fc", {x, b.random("w", {2, 3})}), 3)}));
-  optimize(*b.model);
+  OptimizeOptions options;
+  options.disable = {"fuse_gemm"};
+  optimize(*b.model, options);
   EXPECT_EQ(text_of(b),
             "graph test(x: float32[4, 2]) -> (relu: float32[...]) {\n"
             "  w_folded = float32[2, 3]\n"
