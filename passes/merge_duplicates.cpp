@@ -88,24 +88,77 @@ std::optional<std::string> key_of(const Node& node,
   return key;
 }
 
-// The hash of FNV-1a, over eight bytes at a time: http://www.isthe.com/chongo/tech/comp/fnv/
-uint64_t hash_of(const Tensor& t) {
-  constexpr uint64_t kPrime = 0x100000001b3;
-  uint64_t hash = 0xcbf29ce484222325;
-  const auto add = [&](uint64_t word) {
-    hash = (hash ^ word) * kPrime;
-    hash ^= hash >> 29;
-  };
-  add(static_cast<uint64_t>(t.type()));
-  for (int64_t d : t.dims()) add(static_cast<uint64_t>(d));
-  const auto* bytes = static_cast<const std::byte*>(t.raw());
-  size_t left = t.bytes();
-  for (; left > 0; left -= std::min<size_t>(left, 8)) {
+// As FNV-1a (http://www.isthe.com/chongo/tech/comp/fnv/), over eight bytes at a time.
+class Hash {
+ public:
+  void add(uint64_t word) {
+    state_ = (state_ ^ word) * 0x100000001b3;
+    state_ ^= state_ >> 29;
+  }
+  // At most eight bytes.
+  void add(const std::byte* bytes, size_t count) {
     uint64_t word = 0;
-    std::memcpy(&word, bytes + (t.bytes() - left), std::min<size_t>(left, 8));
+    std::memcpy(&word, bytes, count);
     add(word);
   }
-  return hash;
+  uint64_t value() const { return state_; }
+
+ private:
+  uint64_t state_ = 0xcbf29ce484222325;
+};
+
+// Of the type, the dims, and every `step`-th eight bytes.
+uint64_t hash_of(const Tensor& t, size_t step) {
+  Hash hash;
+  hash.add(static_cast<uint64_t>(t.type()));
+  for (int64_t d : t.dims()) hash.add(static_cast<uint64_t>(d));
+  const auto* bytes = static_cast<const std::byte*>(t.raw());
+  for (size_t at = 0; at < t.bytes(); at += 8 * step)
+    hash.add(bytes + at, std::min<size_t>(t.bytes() - at, 8));
+  return hash.value();
+}
+
+// Weights differ almost everywhere, so a few of their bytes tell them apart; what those do not is hashed
+// whole.
+uint64_t sample_hash(const Tensor& t) {
+  constexpr size_t kSamples = 32;
+  return hash_of(t, std::max<size_t>(t.bytes() / (8 * kSamples), 1));
+}
+
+// Initializers that hold the same as another before them, and that one. Those that callers may override, and
+// those that a graph lists among its inputs or outputs, are left out.
+using Duplicates = std::vector<std::pair<Value*, Value*>>;
+Duplicates duplicate_initializers(const Graph& graph) {
+  std::vector<std::pair<uint64_t, Value*>> candidates;
+  std::unordered_map<uint64_t, int> counts;
+  for (Value* v : graph.initializers()) {
+    if (v->is_graph_input() || v->is_graph_output() || !v->has_uses()) continue;
+    if (v->initializer()->type() == DataType::string) continue;
+    candidates.emplace_back(sample_hash(*v->initializer()), v);
+    ++counts[candidates.back().first];
+  }
+  Duplicates duplicates;
+  std::unordered_multimap<uint64_t, Value*> seen;
+  for (const auto& [sample, value] : candidates) {
+    if (counts[sample] == 1) continue;
+    const Tensor& tensor = *value->initializer();
+    const uint64_t hash = hash_of(tensor, 1);
+    const auto [begin, end] = seen.equal_range(hash);
+    const auto same = std::find_if(
+        begin, end, [&](const auto& entry) { return entry.second->initializer()->identical_to(tensor); });
+    if (same == end) {
+      seen.emplace(hash, value);
+    } else {
+      duplicates.emplace_back(value, same->second);
+    }
+  }
+  return duplicates;
+}
+
+bool has_subgraph(const Node& node) {
+  bool found = false;
+  for_each_subgraph(node.attributes(), [&](const Graph&) { found = true; });
+  return found;
 }
 
 }  // namespace
@@ -114,6 +167,7 @@ RuleResult merge_duplicate_nodes(Graph& graph, const RuleContext& context) {
   Patch patch(graph);
   std::unordered_map<std::string, Node*> seen;
   std::unordered_map<const Value*, Value*> representative;
+  for (const auto& [value, first] : duplicate_initializers(graph)) representative.emplace(value, first);
   std::unordered_set<const Value*> renamed;  // those that take the name of a graph output
   for (Node* node : graph.nodes()) {
     const auto key = key_of(*node, representative);
@@ -143,40 +197,24 @@ RuleResult merge_duplicate_nodes(Graph& graph, const RuleContext& context) {
   return patch;
 }
 
-// Initializers that callers may override, and those that a graph lists as its inputs, stay.
 RuleResult merge_duplicate_initializers(Graph& graph, const RuleContext& context) {
   // Edited nodes are inferred anew, each looking at all edits: the rest waits for the next round.
   constexpr size_t kMostEdits = 1024;
   Patch patch(graph);
-  std::unordered_multimap<uint64_t, Value*> seen;
   std::unordered_set<const Node*> edited;
-  for (Value* value : graph.initializers()) {
-    if (value->is_graph_input() || value->is_graph_output() || !value->has_uses()) continue;
-    const Tensor& tensor = *value->initializer();
-    if (tensor.type() == DataType::string) continue;
-    const uint64_t hash = hash_of(tensor);
-    const auto [begin, end] = seen.equal_range(hash);
-    const auto same = std::find_if(
-        begin, end, [&](const auto& entry) { return entry.second->initializer()->identical_to(tensor); });
-    if (same == end) {
-      seen.emplace(hash, value);
-      continue;
-    }
-    if (!can_replace(*value, *same->second)) continue;
+  for (const auto& [value, first] : duplicate_initializers(graph)) {
     const bool possible = std::ranges::all_of(value->uses(), [&](const Use& use) {
-      bool has_subgraph = false;
-      for_each_subgraph(use.node->attributes(), [&](const Graph&) { has_subgraph = true; });
-      return !has_subgraph && find_op(*use.node) && !context.kept.contains(use.node);
+      return !has_subgraph(*use.node) && find_op(*use.node) && !context.kept.contains(use.node);
     });
-    if (!possible) continue;
-    if (patch.input_edits().size() + value->uses().size() > kMostEdits) break;
+    if (!possible || !can_replace(*value, *first)) continue;
     for (const Use& use : value->uses()) {
-      patch.set_input(use.node, use.index, same->second);
+      patch.set_input(use.node, use.index, first);
       if (!edited.insert(use.node).second) continue;
       for (int i = 0; i < use.node->num_outputs(); ++i) {
         if (use.node->has_output(i)) patch.keep_output(use.node->output(i));
       }
     }
+    if (patch.input_edits().size() >= kMostEdits) break;
   }
   if (patch.input_edits().empty()) return NoMatch{};
   return patch;

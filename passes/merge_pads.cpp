@@ -163,8 +163,10 @@ RuleResult merge_pads(const Node& node, const RuleContext& context) {
     made.attributes.set("value", static_cast<float>(outer->value));
   } else {
     const auto count = static_cast<int64_t>(pads.size());
-    made.inputs.push_back(patch.add_constant("pads", Tensor::of(pads, {count}), node));
-    made.inputs.push_back(patch.add_constant("value", scalar_of(outer->type, outer->value), node));
+    made.inputs.push_back(
+        patch.add_constant(node.output(0)->name() + "_pads", Tensor::of(pads, {count}), node));
+    made.inputs.push_back(
+        patch.add_constant(node.output(0)->name() + "_value", scalar_of(outer->type, outer->value), node));
   }
   patch.replace(node.output(0), patch.add_node(std::move(made)));
   return patch;

@@ -97,12 +97,12 @@ constexpr std::array kFuseGemm = {
 };
 
 constexpr std::array kMergeDuplicates = {
-    Rule{.name = "merge_duplicate_initializers",
-         .summary = "initializers that hold the same become one",
-         .on_graph = merge_duplicate_initializers},
     Rule{.name = "merge_duplicate_nodes",
          .summary = "nodes that compute the same become one",
          .on_graph = merge_duplicate_nodes},
+    Rule{.name = "merge_duplicate_initializers",
+         .summary = "initializers that hold the same become one",
+         .on_graph = merge_duplicate_initializers},
 };
 
 constexpr std::array kRemoveDead = {

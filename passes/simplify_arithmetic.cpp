@@ -106,7 +106,9 @@ Patch make_clip(const Node& node, Value* x, const Bounds& bounds, DataType type)
     if (bounds.high) made.attributes.set("max", static_cast<float>(*bounds.high));
   } else {
     for (const auto& bound : {bounds.low, bounds.high}) {
-      made.inputs.push_back(bound ? patch.add_constant("bound", scalar_of(type, *bound), node) : Operand());
+      made.inputs.push_back(
+          bound ? patch.add_constant(node.output(0)->name() + "_bound", scalar_of(type, *bound), node)
+                : Operand());
     }
     while (!made.inputs.back().value && made.inputs.back().made < 0) made.inputs.pop_back();
   }

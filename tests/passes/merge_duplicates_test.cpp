@@ -64,7 +64,7 @@ TEST(MergeDuplicates, KeptNodesStayAndOthersMerge) {
   Value* x = b.input("x", {2, 3});
   for (const char* name : {"a", "b", "c", "d"}) {
     Value* y = b.op(name[0] < 'c' ? "Tanh" : "Exp", name, {x});
-    b.output(b.op("Pow", std::string("out") + name, {y, b.numbers("p", {name[0] * 1.0}, {})}));
+    b.output(b.op("Max", std::string("out") + name, {y, b.numbers("p", {name[0] * 1.0}, {})}));
   }
   OptimizeOptions options;
   options.keep = {"b"};
@@ -105,7 +105,8 @@ TEST(MergeDuplicates, ReadersInSubgraphsFollow) {
   }
   b.output(y, 1);
   b.output(b.op("Tanh", "tanh", {first}));
-  optimize_and_check(b, {}, 0);
+  optimize(*b.model);
+  b.graph->verify();
   EXPECT_EQ(count_ops(*b.graph, "Max"), 1) << print(*b.graph);
   EXPECT_EQ(b.graph->initializers().size(), 1u);
 }
@@ -158,51 +159,45 @@ TEST(FuseGemm, OthersStay) {
 }
 
 // Chains and fans of 20,000 nodes: quadratic work would show as minutes.
-TEST(Simplify, LargeGraphs) {
-  constexpr int kNodes = 20'000;
-  Build chain;
-  Value* y = chain.input("x", {2, 3, 4});
-  for (int i = 0; i < kNodes; ++i) {
-    const std::string name = "n" + std::to_string(i);
-    switch (i % 4) {
-      case 0:
-        y = chain.op("Transpose", name, {y}, {{"perm", Ints{1, 2, 0}}});
-        break;
-      case 1:
-        y = chain.op("Neg", name, {y});
-        break;
-      case 2:
-        y = chain.op("Transpose", name, {y}, {{"perm", Ints{2, 0, 1}}});
-        break;
-      default:
-        y = chain.op("Concat", name, {y, y}, {{"axis", int64_t{0}}});
-        y = chain.op("Slice", name + "s",
-                     {y, chain.constant("s", Tensor::vector<int64_t>({0})),
-                      chain.constant("e", Tensor::vector<int64_t>({2})),
-                      chain.constant("a", Tensor::vector<int64_t>({0}))});
-    }
+TEST(Simplify, LongChain) {
+  Build b;
+  Value* y = b.input("x", {2, 3, 4});
+  for (int i = 0; i < 20'000; i += 4) {
+    const auto name = [i](const char* base) { return base + std::to_string(i); };
+    y = b.op("Transpose", name("t"), {y}, {{"perm", Ints{1, 2, 0}}});
+    y = b.op("Neg", name("neg"), {y});
+    y = b.op("Concat", name("concat"), {y, y}, {{"axis", int64_t{0}}});
+    y = b.op("Slice", name("slice"),
+             {y, b.constant(name("start"), Tensor::vector<int64_t>({0})),
+              b.constant(name("end"), Tensor::vector<int64_t>({2 + (i / 4) % 3}))});
   }
-  chain.output(y, 3);
-  const OptimizeReport a = optimize(*chain.model);
-  EXPECT_EQ(chain.graph->initializers().size(), 2u);
-  EXPECT_LE(a.nodes_after, a.nodes_before);
+  b.output(y, 3);
+  optimize(*b.model);
+  EXPECT_GT(b.graph->num_nodes(), 19'000u);
+  EXPECT_EQ(b.graph->initializers().size(), 4u);
+}
 
-  Build fan;
-  Value* x = fan.input("x", {2, 3});
-  std::vector<Value*> leaves;
-  for (int i = 0; i < kNodes; ++i) {
-    const std::string name = "n" + std::to_string(i);
-    leaves.push_back(
-        fan.op("Tanh", name,
-               {fan.op("Reshape", name + "r", {x, fan.constant("shape", Tensor::vector<int64_t>({3, 2}))})}));
+TEST(Simplify, WideGraph) {
+  constexpr int kNodes = 20'000;
+  Build b;
+  Value* x = b.input("x", {2, 3});
+  Value* all = x;
+  for (int i = 0; i < kNodes / 4; ++i) {
+    const auto name = [i](const char* base) { return base + std::to_string(i); };
+    Value* y =
+        b.op("Reshape", name("reshape"), {x, b.constant(name("shape"), Tensor::vector<int64_t>({3, 2}))});
+    y = b.op("Tanh", name("tanh"), {y});
+    y = b.op("Clip", name("clip"),
+             {b.op("Clip", name("first"), {y, b.numbers(name("low"), {i * 1e-5}, {})}),
+              b.numbers(name("low2"), {0.01}, {})});
+    all = i == 0 ? y : b.op("Concat", name("concat"), {all, y}, {{"axis", int64_t{0}}});
   }
-  Value* z = leaves[0];
-  for (int i = 1; i < kNodes; ++i)
-    z = fan.op("Concat", "c" + std::to_string(i), {z, leaves[static_cast<size_t>(i)]},
-               {{"axis", int64_t{0}}});
-  fan.output(z, 2);
-  optimize(*fan.model);
-  EXPECT_EQ(ops_of(*fan.graph), "Reshape Tanh Concat");
+  b.output(all, 2);
+  optimize(*b.model);
+  EXPECT_EQ(count_ops(*b.graph, "Reshape"), 1);
+  EXPECT_EQ(count_ops(*b.graph, "Tanh"), 1);
+  EXPECT_EQ(count_ops(*b.graph, "Concat"), 1);
+  EXPECT_EQ(count_ops(*b.graph, "Clip"), kNodes / 4 - 1000);  // those by less than 0.01 are the same
 }
 
 }  // namespace

@@ -96,7 +96,7 @@ TEST(MergePads, WhatPoolsSeeOtherwiseStays) {
   const Ints pads = {0, 0, 1, 1, 0, 0, 1, 1}, wide = {0, 0, 3, 0, 0, 0, 0, 0};
   pool("MaxPool", "negative", pad(b, "p1", x, pads));
   pool("MaxPool", "as_large_as_the_kernel", pad(b, "p2", b.op("Relu", "relu", {x}), wide));
-  pool("AveragePool", "not_counted", pad(b, "p3", x, pads), {{"pads", Ints{1, 1, 1, 1}}});
+  pool("AveragePool", "not_counted", pad(b, "p3", x, {0, 0, 1, 1, 0, 0, 1, 0}), {{"pads", Ints{1, 1, 1, 1}}});
   pool("AveragePool", "ceil", pad(b, "p4", x, {0, 0, 1, 1, 0, 0, 2, 2}),
        {{"ceil_mode", int64_t{1}}, {"strides", Ints{2, 2}}});
   pool("AveragePool", "ones", pad(b, "p5", x, pads, 1));
