@@ -35,8 +35,6 @@ constexpr std::array kLinearTime = std::to_array<std::string_view>(
 
 bool is_linear_time(std::string_view op) { return std::ranges::find(kLinearTime, op) != kLinearTime.end(); }
 
-bool is_quantization(const Node& node) { return node.is("DequantizeLinear") || node.is("QuantizeLinear"); }
-
 int64_t bytes_of_tensor(const Tensor& tensor) {
   if (tensor.type() != DataType::string) return static_cast<int64_t>(tensor.bytes());
   int64_t bytes = 0;

@@ -8,6 +8,7 @@
 #include "engine/ops/attribute_reader.h"
 #include "engine/ops/conv_geometry.h"
 #include "engine/ops/evaluate.h"
+#include "passes/constants.h"
 #include "passes/fold/error_bound.h"
 #include "passes/fold/folded_name.h"
 #include "passes/fold/linear_op.h"
@@ -67,8 +68,7 @@ std::variant<Skip, std::optional<Operand>> scaled_weight(const LinearOp& linear,
       return *skip;
   }
   Rounded weight = scale_weight(linear.weight, linear.view, output, input);
-  if (weight.overflow >= 0)
-    return out_of_range(*linear.node, "weight", weight.overflow, linear.weight.type());
+  if (weight.overflow >= 0) return out_of_range(*linear.node, "weight", weight.overflow, linear.type);
   patch.flushed += weight.flushed;
   bound.add(weight, 0);
   return patch.add_constant(folded_name(root.name()), std::move(weight.tensor), *linear.node);
@@ -79,9 +79,8 @@ std::variant<Skip, Operand> rounded_bias(const LinearOp& linear, std::span<const
                                          double slack, Patch& patch, ErrorBound& bound) {
   const int64_t channels = linear.view.outputs();
   const Dims dims = rows == 1 ? Dims{channels} : Dims{rows, channels};
-  Rounded rounded = round_rows(bias, channels, linear.weight.type(), dims);
-  if (rounded.overflow >= 0)
-    return out_of_range(*linear.node, "bias", rounded.overflow, linear.weight.type());
+  Rounded rounded = round_rows(bias, channels, linear.type, dims);
+  if (rounded.overflow >= 0) return out_of_range(*linear.node, "bias", rounded.overflow, linear.type);
   patch.flushed += rounded.flushed;
   bound.add(rounded, slack);
   const std::string name = linear.bias_name.empty() ? label_of(*linear.node) + "_bias" : linear.bias_name;
@@ -101,7 +100,73 @@ void set_bias(const LinearOp& linear, Operand bias, int64_t rows, Patch& patch) 
   }
 }
 
-bool any_shift(const Affine& a) { return a.has_shift(); }
+// scale * b + shift, and how far the values may be from exact.
+struct ShiftedBias {
+  std::vector<double> values;
+  double slack = 0;
+};
+ShiftedBias shifted_bias(const LinearOp& linear, const Affine& factors) {
+  const auto channels = factors.size();
+  ShiftedBias bias{linear.bias};
+  if (bias.values.empty()) bias.values.assign(channels, 0.0);
+  for (size_t i = 0; i < bias.values.size(); ++i) {
+    const size_t c = i % channels;
+    const double scaled = factors.scale[c] * bias.values[i];
+    bias.values[i] = scaled + factors.shift[c];
+    bias.slack = std::max(bias.slack,
+                          factors.shift_error[c] + kUnit * (5 * std::abs(scaled) + std::abs(bias.values[i])));
+  }
+  return bias;
+}
+
+// ---- quantized weights
+
+std::variant<Skip, QuantizedWeight> quantized_weight(const LinearOp& linear, const Affine& factors,
+                                                     const RuleContext& context, Patch& patch) {
+  const QuantizedTensor& weight = *linear.quantized_weight;
+  if (weight.node->input(0)->uses().size() > 1 || weight.node->output(0)->uses().size() > 1) {
+    if (auto skip = grow(patch, static_cast<int64_t>(weight.values.bytes()), *linear.node, context))
+      return *skip;
+  }
+  const int axis = linear.view.output_first ? 0 : linear.is_convolution() ? 1 : weight.values.rank() - 1;
+  return scale_quantized(weight, linear.view, axis, factors.scale, patch);
+}
+
+// The one scale of a quantized tensor's value; nothing when it is not quantized as a whole.
+std::optional<double> tensor_scale(const Value* value, const RuleContext& context) {
+  const Node* node = value ? value->producer() : nullptr;
+  if (!node || !node->is("DequantizeLinear")) return std::nullopt;
+  auto scale = constant_input(*node, 1, "scale", context);
+  const auto* constant = std::get_if<Constant>(&scale);
+  if (!constant || constant->tensor.size() != 1 || !is_foldable_type(constant->tensor.type()))
+    return std::nullopt;
+  return to_doubles(constant->tensor)[0];
+}
+
+// The bias of a quantized operator: int32 with the scale of the products, input scale times weight scale,
+// where the model has it so or can have it so; otherwise as it is.
+std::variant<Skip, Operand> quantized_bias(const LinearOp& linear, const std::vector<double>& bias,
+                                           double slack, const Affine& factors,
+                                           const std::vector<double>& weight_scales,
+                                           const RuleContext& context, Patch& patch, ErrorBound& bound) {
+  const auto& old = linear.quantized_bias;
+  const auto input_scale = tensor_scale(linear.node->input(0), context);
+  const bool new_one = linear.bias.empty() && input_scale;
+  if (!old && !new_one) return rounded_bias(linear, bias, linear.bias_rows, slack, patch, bound);
+  std::vector<double> scales;
+  for (size_t c = 0; c < bias.size(); ++c) {
+    if (new_one) {
+      scales.push_back(*input_scale * weight_scales[c]);
+    } else {
+      const double factor = std::abs(factors.scale[c]);
+      scales.push_back(old->scales[old->per_axis() ? c : 0] * (factor == 0 ? 1 : factor));
+    }
+  }
+  auto quantized = quantize_bias(bias, scales, linear.type, *linear.node, old ? old->node : nullptr, patch);
+  if (auto* skip = std::get_if<Skip>(&quantized)) return *std::move(skip);
+  bound.add(std::get<QuantizedWeight>(quantized).rounding, slack);
+  return std::get<QuantizedWeight>(quantized).operand;
+}
 
 // ---- the border of convolutions
 
@@ -168,24 +233,28 @@ std::optional<Skip> absorb_at_output(const LinearOp& linear, const Affine& affin
   const int64_t channels = linear.view.outputs();
   const auto factors = by_channel(affine, linear.output_axis, channels);
   if (!factors) return not_by_channel(linear, affine, linear.output_axis, channels);
-  if (linear.kind == Kind::matmul && any_shift(*factors))
+  if (linear.kind == Kind::matmul && factors->has_shift())
     return Skip{fmt::format("{} has no bias", describe(*linear.node)), "", linear.node};
 
   ErrorBound bound;
-  auto weight = scaled_weight(linear, factors->scale, {}, context, patch, bound);
-  if (auto* skip = std::get_if<Skip>(&weight)) return *std::move(skip);
-  if (const auto& operand = std::get<1>(weight)) patch.set_input(linear.node, 1, *operand);
-  if (!linear.bias.empty() || any_shift(*factors)) {
-    std::vector<double> bias = linear.bias;
-    if (bias.empty()) bias.assign(static_cast<size_t>(channels), 0.0);
-    double slack = 0;  // of the double arithmetic
-    for (size_t i = 0; i < bias.size(); ++i) {
-      const size_t c = i % static_cast<size_t>(channels);
-      const double scaled = factors->scale[c] * bias[i];
-      bias[i] = scaled + factors->shift[c];
-      slack = std::max(slack, factors->shift_error[c] + kUnit * (5 * std::abs(scaled) + std::abs(bias[i])));
-    }
-    auto constant = rounded_bias(linear, bias, linear.bias_rows, slack, patch, bound);
+  std::vector<double> weight_scales;  // of a quantized weight, afterwards
+  if (linear.quantized_weight) {
+    auto weight = quantized_weight(linear, *factors, context, patch);
+    if (auto* skip = std::get_if<Skip>(&weight)) return *std::move(skip);
+    auto& scaled = std::get<QuantizedWeight>(weight);
+    bound.add(scaled.rounding, 0);
+    patch.set_input(linear.node, 1, scaled.operand);
+    weight_scales = std::move(scaled.scales);
+  } else {
+    auto weight = scaled_weight(linear, factors->scale, {}, context, patch, bound);
+    if (auto* skip = std::get_if<Skip>(&weight)) return *std::move(skip);
+    if (const auto& operand = std::get<1>(weight)) patch.set_input(linear.node, 1, *operand);
+  }
+  if (!linear.bias.empty() || factors->has_shift()) {
+    const auto [bias, slack] = shifted_bias(linear, *factors);
+    auto constant = linear.quantized_weight
+                        ? quantized_bias(linear, bias, slack, *factors, weight_scales, context, patch, bound)
+                        : rounded_bias(linear, bias, linear.bias_rows, slack, patch, bound);
     if (auto* skip = std::get_if<Skip>(&constant)) return *std::move(skip);
     set_bias(linear, std::get<Operand>(constant), linear.bias_rows, patch);
   }
@@ -198,7 +267,12 @@ std::variant<Skip, Affine> absorb_at_input(const LinearOp& linear, const Affine&
   const int64_t channels = linear.view.inputs();
   const auto factors = by_channel(affine, linear.input_axis, channels);
   if (!factors) return not_by_channel(linear, affine, linear.input_axis, channels);
-  const bool shifts = any_shift(*factors);
+  if (linear.quantized_weight) {
+    return Skip{fmt::format("the weight of {} is quantized: factors of its inputs would need other integers",
+                            describe(*linear.node)),
+                "fold before the model is quantized", linear.node};
+  }
+  const bool shifts = factors->has_shift();
   if (shifts && !sees_no_border(linear, context)) {
     return Skip{fmt::format("{} pads with zeros, to which the offset does not apply", describe(*linear.node)),
                 "", linear.node};
@@ -263,6 +337,8 @@ std::optional<Skip> absorb_with_map(const LinearOp& linear, const Affine& affine
   const int64_t channels = linear.view.inputs();
   const auto factors = by_channel(affine, linear.input_axis, channels);
   if (!factors) return not_by_channel(linear, affine, linear.input_axis, channels);
+  if (linear.quantized_weight || linear.quantized_bias)
+    return Skip{fmt::format("{} is quantized", describe(node)), "fold before the model is quantized", &node};
   const auto spatial = known_spatial_dims(linear, context);
   const auto& output = context.facts.of(node.output(0)).type.shape;
   const auto output_spatial =
@@ -274,7 +350,7 @@ std::optional<Skip> absorb_with_map(const LinearOp& linear, const Affine& affine
                 "give the input a fixed height and width", &node};
   }
   const int64_t elements = checked_mul(linear.view.outputs(), checked_elements(*output_spatial));
-  const auto bytes = static_cast<int64_t>(bytes_of(linear.weight.type(), elements));
+  const auto bytes = static_cast<int64_t>(bytes_of(linear.type, elements));
   const bool cheap = elements / 2 <= checked_mul(channels, checked_elements(*spatial)) &&
                      bytes <= std::max(kMapBytes, static_cast<int64_t>(linear.weight.bytes()));
   if (!cheap || !context.facts.of(node.output(0)).type.is_tensor() || node.opset() < 7) {
@@ -300,8 +376,8 @@ std::optional<Skip> absorb_with_map(const LinearOp& linear, const Affine& affine
     if (factors->shift[c] != 0)
       relative_error = std::max(relative_error, 2 * factors->shift_error[c] / std::abs(factors->shift[c]));
   }
-  Rounded rounded = round_rows(map.values<double>(), elements, linear.weight.type(), map.dims());
-  if (rounded.overflow >= 0) return out_of_range(node, "border", 0, linear.weight.type());
+  Rounded rounded = round_rows(map.values<double>(), elements, linear.type, map.dims());
+  if (rounded.overflow >= 0) return out_of_range(node, "border", 0, linear.type);
   patch.flushed += rounded.flushed;
   bound.add(rounded, magnitude * relative_error);
   bound.commit(patch);

@@ -87,7 +87,6 @@ std::optional<Skip> absorb_into_batch_norm(Node& node, const Affine& whole, cons
 std::optional<Skip> absorb_into_affine(const AffineNode& affine_node, const Affine& whole,
                                        const RuleContext& context, Patch& patch) {
   Node& node = *affine_node.node;
-  if (node.opset() < 7) return no_room(node);
   if (node.is("BatchNormalization")) return absorb_into_batch_norm(node, whole, context, patch);
   const bool add = node.is("Add"), sub = node.is("Sub") && affine_node.operand == 0, mul = node.is("Mul"),
              div = node.is("Div");
@@ -96,11 +95,31 @@ std::optional<Skip> absorb_into_affine(const AffineNode& affine_node, const Affi
   std::vector<double> values = add || sub ? whole.shift : whole.scale;
   if (sub) std::ranges::transform(values, values.begin(), std::negate<>());
   if (div) std::ranges::transform(values, values.begin(), [](double v) { return 1 / v; });
-  NewConstants constants(node, context);
-  if (!constants.add(1 - affine_node.operand, values, whole.dims, add || sub ? largest_error(whole) : 0))
+  Dims dims = whole.dims;
+  Attributes attributes = node.attributes();
+  if (!broadcast_as_before_opset_7(node.opset(), context.facts.rank_of(node.output(0)), dims, attributes))
     return no_room(node);
+  NewConstants constants(node, context);
+  if (!constants.add(1 - affine_node.operand, values, dims, add || sub ? largest_error(whole) : 0))
+    return no_room(node);
+  for (const char* name : {"axis", "broadcast"}) {
+    if (const Attribute* attribute = attributes.find(name))
+      patch.set_attribute(&node, *attribute);
+    else if (node.attributes().has(name))
+      patch.remove_attribute(&node, name);
+  }
   std::move(constants).commit(patch);
   return std::nullopt;
+}
+
+bool broadcast_as_before_opset_7(int64_t opset, int rank, Dims& dims, Attributes& attributes) {
+  if (opset >= 7) return true;
+  if (rank < static_cast<int>(dims.size())) return false;
+  attributes.set("broadcast", int64_t{1});
+  attributes.remove("axis");
+  if (!dims.empty()) attributes.set("axis", static_cast<int64_t>(rank) - static_cast<int64_t>(dims.size()));
+  while (!dims.empty() && dims.back() == 1) dims.pop_back();
+  return std::ranges::count(dims, 1) == 0;
 }
 
 }  // namespace plica

@@ -12,4 +12,9 @@ namespace plica {
 std::optional<Skip> absorb_into_affine(const AffineNode& affine_node, const Affine& whole,
                                        const RuleContext& context, Patch& patch);
 
+// Up to opset 6, the second input of Add, Sub, Mul and Div broadcasts only when asked to, and is a run of the
+// first one's axes that begins at `axis`. Turns dims aligned with the last axes of an operand of this rank
+// into such dims and sets the attributes; false when they are no such run. Does nothing in later opsets.
+bool broadcast_as_before_opset_7(int64_t opset, int rank, Dims& dims, Attributes& attributes);
+
 }  // namespace plica

@@ -41,6 +41,17 @@ std::optional<Skip> training_mode(const Node& node, const AttributeReader& attri
   return std::nullopt;
 }
 
+// Of input 0. In a model function, whose inputs have no types, a convolution that reads the node tells.
+int rank_of_input(const Node& node, const RuleContext& context) {
+  const int rank = context.facts.rank_of(node.input(0));
+  if (rank >= 0) return rank;
+  for (const Use& use : node.output(0)->uses()) {
+    if ((use.node->is("Conv") || use.node->is("ConvTranspose")) && use.index == 0 && use.node->has_input(1))
+      return context.facts.rank_of(use.node->input(1));
+  }
+  return -1;
+}
+
 // BN(x) = (x - mean) / sqrt(var + epsilon) * scale + bias                       (ONNX, BatchNormalization)
 //       = s * x + t,   s = scale / sqrt(var + epsilon),   t = bias - mean * s
 std::variant<Affine, Skip> batch_norm_affine(const Node& node, const RuleContext& context) {
@@ -69,7 +80,7 @@ std::variant<Affine, Skip> batch_norm_affine(const Node& node, const RuleContext
     }
     parameters[i] = to_doubles(tensor);
   }
-  const int rank = context.facts.rank_of(node.input(0));
+  const int rank = rank_of_input(node, context);
   if (rank < 0) {
     return Skip{"the rank of its input is not known",
                 "give the model's inputs shapes, or run shape inference", node.input(0)->producer()};

@@ -65,7 +65,7 @@ struct AxisRun {
 
 // Splits two shapes of the same elements into runs with the same products, as short as possible. A symbol
 // only matches itself; one unknown dim on each side match when all others multiply to the same.
-std::optional<std::vector<AxisRun>> match_axes(const Shape& from, const Shape& to) {
+std::vector<AxisRun> match_axes(const Shape& from, const Shape& to) {
   const auto open = [](const Shape& s) {
     return std::ranges::count_if(s, [](const Dim& d) { return !d.is_known() && !d.is_symbol(); });
   };
@@ -86,9 +86,9 @@ std::optional<std::vector<AxisRun>> match_axes(const Shape& from, const Shape& t
   };
   const bool one_open = open(from) == 1 && open(to) == 1 && symbols(from) == symbols(to) &&
                         known_product(from) == known_product(to);
-  if ((open(from) != 0 || open(to) != 0) && !one_open) return std::nullopt;
-  const auto equal = [](const Dim& a, const Dim& b) {
-    return a.same_as(b) || (!a.is_known() && !a.is_symbol() && !b.is_known() && !b.is_symbol());
+  const auto equal = [one_open](const Dim& a, const Dim& b) {
+    const auto is_open = [](const Dim& d) { return !d.is_known() && !d.is_symbol(); };
+    return a.same_as(b) || (one_open && is_open(a) && is_open(b));
   };
   const auto is_one = [](const Dim& d) { return d.is_known() && d.value() == 1; };
 
@@ -109,7 +109,11 @@ std::optional<std::vector<AxisRun>> match_axes(const Shape& from, const Shape& t
         const bool left = a <= b ? i < from.rank() : j >= to.rank();
         const Shape& shape = left ? from : to;
         int& next = left ? i : j;
-        if (next >= shape.rank() || !shape[next].is_known() || shape[next].value() == 0) return std::nullopt;
+        if (next >= shape.rank() || !shape[next].is_known() || shape[next].value() == 0) {
+          // Whatever is left on one side holds what is left on the other.
+          runs.push_back({run.from_begin, from.rank(), run.to_begin, to.rank()});
+          return runs;
+        }
         int64_t& p = left ? a : b;
         p = checked_mul(p, shape[next++].value());
       } while (a != b);
@@ -379,11 +383,10 @@ bool is_view(const Node& node) {
 
 std::optional<Affine> through_reshape(const Affine& affine, const Shape& from, const Shape& to) {
   if (affine.rank() > from.rank()) return std::nullopt;
-  const auto runs = match_axes(from, to);
-  if (!runs) return std::nullopt;
+  const std::vector<AxisRun> runs = match_axes(from, to);
   // In each run along which the factors vary, they are repeated to its full size; elements keep their order.
   Dims full = affine.extents(from.rank()), extents(static_cast<size_t>(to.rank()), 1);
-  for (const AxisRun& run : *runs) {
+  for (const AxisRun& run : runs) {
     bool varies = false;
     for (int i = run.from_begin; i < run.from_end; ++i) varies |= affine.varies(i, from.rank());
     if (!varies) continue;

@@ -30,15 +30,8 @@ std::optional<Operand> add_arithmetic(std::string_view op, const std::vector<dou
   const Facts& facts = context.facts.of(chain.input());
   if (!is_foldable_type(facts.type.element)) return std::nullopt;
   Attributes attributes;
-  if (last.opset() < 7) {
-    // The second input is a run of the first one's axes that begins at `axis`.
-    const int rank = context.facts.rank_of(chain.input());
-    if (rank < static_cast<int>(dims.size())) return std::nullopt;
-    attributes.set("broadcast", int64_t{1});
-    if (!dims.empty()) attributes.set("axis", static_cast<int64_t>(rank) - static_cast<int64_t>(dims.size()));
-    while (!dims.empty() && dims.back() == 1) dims.pop_back();
-    if (std::ranges::count(dims, 1) != 0) return std::nullopt;
-  }
+  if (!broadcast_as_before_opset_7(last.opset(), context.facts.rank_of(chain.input()), dims, attributes))
+    return std::nullopt;
   Rounded rounded = round_rows(values, 1, facts.type.element, dims);
   if (rounded.overflow >= 0) return std::nullopt;
   ErrorBound bound;

@@ -74,12 +74,24 @@ Skip not_constant(Skip why, const Node& node) {
 // Reads the bias input, with Gemm's beta. Nothing when that worked (or there is none).
 std::optional<Skip> read_bias(LinearOp& op, const RuleContext& context) {
   if (op.kind == Kind::matmul || !op.node->has_input(2)) return std::nullopt;
-  auto constant = constant_input(*op.node, 2, "bias", context);
-  if (auto* skip = std::get_if<Skip>(&constant)) return not_constant(*std::move(skip), *op.node);
-  const auto& [tensor, root] = std::get<Constant>(constant);
   const int64_t channels = op.view.outputs();
   const Skip misfit{fmt::format("the bias of {} does not fit its {} channels", describe(*op.node), channels),
                     "", op.node};
+  auto quantized = read_quantized(op.node->input(2), context);
+  if (auto* skip = std::get_if<Skip>(&quantized)) return not_constant(*std::move(skip), *op.node);
+  if (auto* found = std::get_if<QuantizedTensor>(&quantized)) {
+    if (found->values.rank() != 1 || found->values.size() != channels) return misfit;
+    op.bias = found->dequantized();
+    if (op.kind == Kind::gemm) {
+      const double beta = static_cast<double>(AttributeReader(*op.node).f("beta"));
+      for (double& v : op.bias) v *= beta;
+    }
+    op.quantized_bias = std::move(*found);
+    return std::nullopt;
+  }
+  auto constant = constant_input(*op.node, 2, "bias", context);
+  if (auto* skip = std::get_if<Skip>(&constant)) return not_constant(*std::move(skip), *op.node);
+  const auto& [tensor, root] = std::get<Constant>(constant);
   if (!is_foldable_type(tensor.type()) || tensor.size() == 0) return misfit;
   op.bias_name = root->name();
   std::vector<double> values = to_doubles(tensor);
@@ -126,6 +138,35 @@ Tensor filled_weight(const Value* value, const RuleContext& context) {
   return evaluate_node(*producer, inputs)[0];
 }
 
+// Reads the weight input. Nothing when that worked.
+std::optional<Skip> read_weight(LinearOp& op, const RuleContext& context) {
+  const Node& node = *op.node;
+  auto quantized = read_quantized(node.input(1), context);
+  if (auto* skip = std::get_if<Skip>(&quantized)) return *std::move(skip);
+  if (auto* found = std::get_if<QuantizedTensor>(&quantized)) {
+    op.weight = found->values;
+    op.weight_root = node.input(1);
+    op.type = found->scale.type();
+    op.quantized_weight = std::move(*found);
+    return std::nullopt;
+  }
+  auto weight = constant_input(node, 1, "weight", context);
+  if (const auto* constant = std::get_if<Constant>(&weight)) {
+    op.weight = constant->tensor;
+    op.weight_root = constant->root;
+  } else if (Tensor filled = filled_weight(node.input(1), context); filled.defined()) {
+    op.weight = std::move(filled);
+    op.weight_root = node.input(1);
+    op.weight_is_stored = false;
+  } else {
+    return std::get<Skip>(std::move(weight));
+  }
+  op.type = op.weight.type();
+  if (!is_foldable_type(op.type))
+    return Skip{fmt::format("its weight is of type {}", to_string(op.type)), "", &node};
+  return std::nullopt;
+}
+
 }  // namespace
 
 std::variant<NoMatch, Skip, LinearOp> read_linear_op(const Node& node, const RuleContext& context) {
@@ -138,21 +179,7 @@ std::variant<NoMatch, Skip, LinearOp> read_linear_op(const Node& node, const Rul
   LinearOp op;
   op.kind = *kind;
   op.node = const_cast<Node*>(&node);
-  auto weight = constant_input(node, 1, "weight", context);
-  if (const auto* constant = std::get_if<Constant>(&weight)) {
-    op.weight = constant->tensor;
-    op.weight_root = constant->root;
-  } else if (Tensor filled = filled_weight(node.input(1), context); filled.defined()) {
-    op.weight = std::move(filled);
-    op.weight_root = node.input(1);
-    op.weight_is_stored = false;
-  } else {
-    return not_constant(std::get<Skip>(std::move(weight)), node);
-  }
-  if (!is_foldable_type(op.weight.type())) {
-    return Skip{fmt::format("the weight of {} is of type {}", describe(node), to_string(op.weight.type())),
-                "", &node};
-  }
+  if (auto skip = read_weight(op, context)) return not_constant(*std::move(skip), node);
   if (!set_view(op)) {
     return Skip{fmt::format("the weight of {} has shape {}, which has no output channels", describe(node),
                             to_string(op.weight.dims())),

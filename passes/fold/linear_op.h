@@ -2,11 +2,13 @@
 // output or at its input.
 #pragma once
 
+#include <optional>
 #include <string>
 #include <variant>
 #include <vector>
 
 #include "passes/fold/affine.h"
+#include "passes/fold/quantized_weight.h"
 #include "passes/fold/weight_view.h"
 #include "passes/rule.h"
 
@@ -20,6 +22,9 @@ struct LinearOp {
   Tensor weight;  // always input 1
   const Value* weight_root = nullptr;
   bool weight_is_stored = true;  // otherwise a node makes it: ConstantOfShape
+  // Through DequantizeLinear; `weight` is then what is stored, and `type` what comes out.
+  std::optional<QuantizedTensor> quantized_weight, quantized_bias;
+  DataType type = DataType::undefined;
   WeightView view;
   // The axes that hold the channels, counted from the last.
   int output_axis = 0, input_axis = 0;

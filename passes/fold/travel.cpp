@@ -107,10 +107,6 @@ std::optional<Skip> Travel::serve(Value& value, const Affine& affine) {
                             quoted(value.name()), describe(*node)),
                 "take it out of the graph's outputs if nobody needs it", node};
   }
-  if (!is_foldable_type(context_.facts.of(&value).type.element)) {
-    return Skip{fmt::format("the element type of {} is not known", quoted(value.name())),
-                "give the model's inputs types", node};
-  }
   if (auto skip = visit(*node)) return skip;
 
   auto linear = read_linear_op(*node, context_);
@@ -209,10 +205,6 @@ std::optional<Skip> Travel::forward(const Affine& affine, bool may_map) {
 std::optional<Skip> Travel::hand_over(const Value& value, const Affine& affine) {
   if (value.is_graph_output()) return is_output(value);
   if (value.uses().empty()) return Skip{"nobody reads it", "", value.producer()};
-  if (!is_foldable_type(context_.facts.of(&value).type.element)) {
-    return Skip{fmt::format("the element type of {} is not known", quoted(value.name())),
-                "give the model's inputs types", value.producer()};
-  }
   for (const Use& use : value.uses()) {
     if (use.node->graph() != &patch_.graph()) {
       return Skip{fmt::format("{} is read inside a subgraph", quoted(value.name())), "", use.node};
@@ -233,7 +225,8 @@ std::optional<Skip> Travel::hand_over_to(Node& node, int input, const Affine& af
     if (input != 0) return Skip{fmt::format("{} reads it as a parameter", describe(node)), "", &node};
     auto left = absorb_at_input(*op, affine, context_, patch_);
     if (auto* skip = std::get_if<Skip>(&left)) {
-      if (!may_map_ || !op->is_convolution() || !affine.has_scale()) return *std::move(skip);
+      if (!may_map_ || !op->is_convolution() || op->quantized_weight || !affine.has_scale())
+        return *std::move(skip);
       return absorb_with_map(*op, affine, label_of(*chain_.nodes.front().node), context_, patch_);
     }
     absorbed_by(node);
@@ -282,6 +275,9 @@ std::optional<Skip> Travel::hand_over_to(Node& node, int input, const Affine& af
 
 std::optional<Skip> Travel::set_pad_value(Node& node, double value) {
   const DataType type = context_.facts.of(node.output(0)).type.element;
+  if (!is_foldable_type(type))
+    return Skip{fmt::format("the element type of {} is not known", describe(node)), "give the inputs types",
+                &node};
   Rounded rounded = round_rows(std::span(&value, 1), 1, type, {});
   if (rounded.overflow >= 0)
     return Skip{fmt::format("the value of {} would not be finite", describe(node)), "", &node};

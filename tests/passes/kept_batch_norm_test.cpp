@@ -179,15 +179,20 @@ TEST(KeptBatchNorm, WeightComputedAtRunTime) {
   EXPECT_EQ(v.blocking, "squash");
 }
 
-TEST(KeptBatchNorm, QuantizedWeight) {
-  Build b;
+TEST(KeptBatchNorm, WeightQuantizedInBlocks) {
+  Build b(DataType::float32, 21);
   Parts p = parts(b);
   p.w = b.op("DequantizeLinear", "dq",
-             {b.constant("q", Tensor::zeros(DataType::int8, {4, 3, 3, 3})), b.numbers("step", {0.1}, {})});
+             {b.constant("q", Tensor::zeros(DataType::int8, {4, 4, 3, 3})),
+              b.random("step", {4, 2, 3, 3}, 0.1, 0.2)},
+             {{"block_size", int64_t{2}}});
+  p.x = b.input("x4", {2, 4, 5, 5});
   b.output(conv_bn(b, p));
   const auto v = kept(b);
-  EXPECT_THAT(v.reason, HasSubstr("its weight 'dq' is quantized"));
+  EXPECT_THAT(v.reason,
+              HasSubstr("its weight is quantized by node 'dq' (DequantizeLinear, opset 21), in blocks"));
   EXPECT_EQ(v.blocking, "dq");
+  EXPECT_EQ(v.fix, "fold before the model is quantized");
 }
 
 TEST(KeptBatchNorm, InputFromOutsideOfTheSubgraph) {
