@@ -10,6 +10,9 @@ namespace plica {
 namespace {
 
 constexpr std::array kFoldConstants = {
+    // By optimize(), before the passes: it changes the model, where rules change graphs.
+    Rule{.name = "upgrade_ir_version",
+         .summary = "a model before IR version 4 becomes one, with constants apart from inputs"},
     Rule{.name = "inline_constant",
          .summary = "a Constant node becomes an initializer",
          .on_node = inline_constant},
