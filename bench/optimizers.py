@@ -47,12 +47,22 @@ def optimize(engine, source, target):
 
 
 def run(command):
-    """Seconds and MiB of the whole process; None when it fails."""
+    """Seconds and MiB of the whole process; None when it fails.
+
+    By way of a small process: a child's peak memory starts at that of its parent, and this one has models loaded.
+    """
+    command = [sys.executable, "-I", "-S", os.path.abspath(__file__), "--measure", *command]
+    result = subprocess.run(command, capture_output=True, text=True).stdout.split()
+    return (float(result[0]), float(result[1])) if len(result) == 2 else None
+
+
+def measure(command):
     start = time.perf_counter()
     process = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
     _, status, usage = os.wait4(process.pid, 0)
     process.returncode = os.waitstatus_to_exitcode(status)
-    return None if process.returncode else (time.perf_counter() - start, usage.ru_maxrss / 1024)
+    if process.returncode == 0:
+        print(time.perf_counter() - start, usage.ru_maxrss / 1024)
 
 
 def nodes_of(graph):
@@ -97,7 +107,7 @@ def materialize(source, target):
             values = np.abs(values) + np.float32(0.5)
         graph.initializer.append(numpy_helper.from_array(values, node.output[0]))
         if model.ir_version < 4 and node.output[0] not in listed:
-            graph.input.append(onnx.helper.make_tensor_value_info(node.output[0], onnx.TensorProto.FLOAT, list(shape)))
+            graph.input.append(onnx.helper.make_tensor_value_info(node.output[0], onnx.TensorProto.FLOAT, shape.tolist()))
         made += 1
     if not made:
         return source
@@ -177,6 +187,8 @@ def report(args, path, directory):
 
 
 def main():
+    if sys.argv[1:2] == ["--measure"]:
+        return measure(sys.argv[2:])
     if sys.argv[1:2] == ["--child"]:
         return optimize(*sys.argv[2:5])
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)

@@ -161,7 +161,8 @@ std::optional<Affine> arithmetic_affine(const Node& node, int operand, const Rul
   auto constant = constant_input(node, 1 - operand, "constant", context);
   if (std::holds_alternative<Skip>(constant)) return std::nullopt;
   const Tensor& tensor = std::get<Constant>(constant).tensor;
-  if (!is_foldable_type(tensor.type()) || tensor.size() == 0) return std::nullopt;
+  if (!is_foldable_type(tensor.type()) || tensor.size() == 0 || tensor.size() > kMostFactors)
+    return std::nullopt;
   auto dims = aligned_dims(node, operand, tensor, context);
   if (!dims) return std::nullopt;
 

@@ -165,10 +165,6 @@ int reluctance(const Node& node, int input, const RuleContext& context) {
 
 // s (x + y) + t = (s x + t) + s y;  s (x - y) + t = (s x + t) - s y.
 CarryResult sum_backward(const Node& node, const Affine& affine, const RuleContext& context) {
-  if (node.opset() < 7 && node.num_inputs() == 2 && !node.is("Sum")) {
-    const AttributeReader attributes(node);
-    if (attributes.i("broadcast") != 0) return broadcasts(node);
-  }
   std::vector<int> order;
   for (int i = 0; i < node.num_inputs(); ++i) order.push_back(i);
   if (node.is("Add") || node.is("Sum")) {
@@ -231,6 +227,12 @@ CarryResult product_forward(const Node& node, int input, const Affine& affine) {
   return Carried{{{0, affine}}, {}};
 }
 
+// Up to opset 6 the second operand may begin at any axis of the first.
+bool broadcasts_as_before_opset_7(const Node& node) {
+  constexpr auto kArithmetic = std::to_array<std::string_view>({"Add", "Sub", "Mul", "Div"});
+  return node.opset() < 7 && is_one_of(node, kArithmetic) && AttributeReader(node).i("broadcast") != 0;
+}
+
 bool is_window(const Node& node) {
   return is_one_of(node, kMaximum) || is_one_of(node, kNorm) || is_one_of(node, kMean) ||
          is_one_of(node, kSum);
@@ -240,6 +242,7 @@ bool is_window(const Node& node) {
 
 CarryResult carry_backward(const Node& node, int output, const Affine& affine, const RuleContext& context) {
   if (has_attribute_references(node) || !find_op(node)) return NoMatch{};
+  if (broadcasts_as_before_opset_7(node)) return broadcasts(node);
   if (is_one_of(node, kPositivelyHomogeneous)) return carry_homogeneous(node, affine);
   if (is_window(node)) return carry_window(node, affine, true, context);
   if (node.is("Add") || node.is("Sub") || node.is("Sum")) return sum_backward(node, affine, context);
@@ -250,6 +253,7 @@ CarryResult carry_backward(const Node& node, int output, const Affine& affine, c
 
 CarryResult carry_forward(const Node& node, int input, const Affine& affine, const RuleContext& context) {
   if (has_attribute_references(node) || !find_op(node)) return NoMatch{};
+  if (broadcasts_as_before_opset_7(node)) return broadcasts(node);
   if (is_one_of(node, kPositivelyHomogeneous))
     return input == 0 ? carry_homogeneous(node, affine) : NoMatch{};
   if (is_window(node)) return input == 0 ? carry_window(node, affine, false, context) : NoMatch{};

@@ -179,6 +179,17 @@ TEST(KeptBatchNorm, WeightComputedAtRunTime) {
   EXPECT_EQ(v.blocking, "squash");
 }
 
+TEST(KeptBatchNorm, InputOfAQuantizedWeight) {
+  Build b;
+  Value* w =
+      b.op("DequantizeLinear", "dq",
+           {b.constant("q", Tensor::zeros(DataType::int8, {4, 3, 1, 1})), b.numbers("step", {0.1}, {})});
+  b.output(b.op("Conv", "conv", {b.batch_norm("bn", b.input("x", {1, 3, 4, 4}), 3), w}));
+  const auto v = kept(b);
+  EXPECT_THAT(v.reason, HasSubstr("the weight of node 'conv' (Conv, opset 17) is quantized"));
+  EXPECT_EQ(v.fix, "fold before the model is quantized");
+}
+
 TEST(KeptBatchNorm, WeightQuantizedInBlocks) {
   Build b(DataType::float32, 21);
   Parts p = parts(b);
