@@ -7,6 +7,7 @@
 #include "engine/core/fail.h"
 #include "passes/driver.h"
 #include "passes/pipeline.h"
+#include "passes/upgrade_ir.h"
 
 namespace plica {
 namespace {
@@ -158,6 +159,8 @@ OptimizeReport optimize(ModelGraph& model, const OptimizeOptions& options) {
 
   OptimizeReport report;
   report.nodes_before = count_nodes(model.graph);
+  const bool upgraded =
+      enabled.contains("upgrade_ir_version") && options.max_rewrites != 0 && upgrade_ir_version(model);
   Verdicts verdicts(model);
   Driver driver(model, options, enabled, std::move(kept), verdicts);
   for (int round = 0; round < kMostRounds; ++round) {
@@ -172,6 +175,7 @@ OptimizeReport optimize(ModelGraph& model, const OptimizeOptions& options) {
   report.nodes_after = count_nodes(model.graph);
   report.rules = driver.rewrites();
   report.last_rewrite = std::move(verdicts).last_rewrite();
+  if (upgraded) report.rules["upgrade_ir_version"] = 1;
   report.batch_norms = std::move(verdicts).finish(
       options, enabled.contains("fold_affine_backward") || enabled.contains("fold_affine_forward"),
       driver.at_limit());

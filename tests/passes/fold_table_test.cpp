@@ -77,7 +77,7 @@ void check(const Row& row, const Variant& variant, bool mirrored) {
   ModelGraph& model = *g.b.model;
   model.graph.verify();
   const auto before = model.clone();
-  const OptimizeReport report = optimize(model);
+  const OptimizeReport report = optimize(model, folding_alone());
   model.graph.verify();
   const std::string after = print(model.graph);
   const auto failed = [&](const std::string& why) {
@@ -126,12 +126,12 @@ void check(const Row& row, const Variant& variant, bool mirrored) {
 
   // Once and for all, and always the same way.
   const std::string bytes = serialize_model(model);
-  const OptimizeReport again = optimize(model);
+  const OptimizeReport again = optimize(model, folding_alone());
   EXPECT_TRUE(again.rules.empty()) << "the second run applied " << again.rules.begin()->first;
   EXPECT_EQ(bytes, serialize_model(model)) << "the second run changed something";
   RowBuilder twin(variant, mirrored);
   row.build(twin);
-  optimize(*twin.b.model);
+  optimize(*twin.b.model, folding_alone());
   EXPECT_EQ(bytes, serialize_model(*twin.b.model)) << "the same model gave other bytes";
 }
 
@@ -185,7 +185,7 @@ TEST(FoldTableRows, AWrongConstantShows) {
     if (row.demands & kFloat16Only) continue;
     row.build(g);
     const auto before = inlined(*g.b.model);
-    const OptimizeReport report = optimize(*g.b.model);
+    const OptimizeReport report = optimize(*g.b.model, folding_alone());
     if (!g.has_values || report.rules.empty()) continue;
     const auto after = inlined(*g.b.model);
     for (Value* c : after->graph.initializers()) {
