@@ -77,11 +77,11 @@ Report optimize_model(Model& model, const OptimizeOptions& options) {
 }
 
 std::string size_text(const Model& model, const ModelSummary& summary) {
-  constexpr int64_t kMostSerialized = int64_t{1}
-                                      << 30;  // larger ones aren't written twice to know their size
-  const bool large = summary.parameter_bytes > kMostSerialized;
+  // One that needs external data has no size as a single file.
+  constexpr int64_t kMostInOneFile = int64_t{2000} << 20;
+  const bool large = summary.parameter_bytes > kMostInOneFile;
   return (large ? "about " : "") + human_bytes(large ? static_cast<double>(summary.parameter_bytes)
-                                                     : static_cast<double>(model.serialize().size()));
+                                                     : static_cast<double>(model.serialized_size()));
 }
 
 void print_comparison(const Model& before, const Model& after, const Report& report) {

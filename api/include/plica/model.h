@@ -116,6 +116,7 @@ class Model {
   void save(const std::filesystem::path& path, const SaveOptions& options) const;
   // The bytes of the file, the same for the same model. Throws limit beyond 2 GiB.
   std::string serialize() const;
+  size_t serialized_size() const;  // of those bytes, without making them
 
   // In the model's order. Inputs include those with a default.
   std::vector<TensorInfo> inputs() const;
