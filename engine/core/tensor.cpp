@@ -48,6 +48,14 @@ class DeferredElements {
   mutable std::atomic<const void*> data_ = nullptr;
 };
 
+const std::byte* bytes_of_piece(const Tensor& tensor, size_t offset, size_t size, std::vector<std::byte>& buffer) {
+  const FileRange* range = tensor.unread();
+  if (!range) return static_cast<const std::byte*>(tensor.raw()) + offset;
+  buffer.resize(size);
+  range->file->read(range->offset + offset, buffer);
+  return buffer.data();
+}
+
 }  // namespace
 
 Tensor::Tensor(DataType type, Dims dims) : type_(type), dims_(std::move(dims)), size_(checked_elements(dims_)) {
@@ -137,7 +145,15 @@ bool Tensor::identical_to(const Tensor& other) const {
   if (type_ != other.type_ || dims_ != other.dims_) return false;
   if (data_ == other.data_ || size_ == 0) return true;
   if (type_ == DataType::string) return std::ranges::equal(values<std::string>(), other.values<std::string>());
-  return std::memcmp(raw(), other.raw(), bytes()) == 0;
+  if (!unread() && !other.unread()) return std::memcmp(raw(), other.raw(), bytes()) == 0;
+  // Most that differ do so at once, and none has to stay in memory for this.
+  std::vector<std::byte> buffers[2];
+  for (size_t at = 0, piece = 4096; at < bytes(); at += piece, piece = size_t{64} << 10) {
+    piece = std::min(piece, bytes() - at);
+    if (std::memcmp(bytes_of_piece(*this, at, piece, buffers[0]), bytes_of_piece(other, at, piece, buffers[1]), piece) != 0)
+      return false;
+  }
+  return true;
 }
 
 void Tensor::check_length(size_t length, const Dims& dims) {

@@ -2,8 +2,9 @@
 //
 // Copying a Tensor is cheap and shares the buffer. The buffer is either owned (64-byte aligned) or a view of memory
 // that somebody else keeps alive (a caller's array, a mapped file), or it is still to be read from a file: raw() and
-// data() read it, once for all copies, into an owned buffer, and may then throw io and std::bad_alloc. Constants of a graph are Tensors that nobody
-// writes to; mutable_data() is for whoever just made the tensor, and throws on a view of const memory.
+// data() read it, once for all copies, into an owned buffer, and may then throw io and std::bad_alloc.
+// Constants of a graph are Tensors that nobody writes to; mutable_data() is for whoever just made the tensor, and throws
+// on a view of const memory.
 // 4- and 2-bit elements are packed as in ONNX raw_data, the first element in the lowest bits; bool is one byte.
 // Strings are stored as std::string objects: data<std::string>().
 // Thread safety: as for standard containers; concurrent reads are safe.
@@ -112,6 +113,8 @@ class Tensor {
 
   // The same buffer under other dims with as many elements. Throws internal when the counts differ.
   Tensor reshaped(Dims dims) const;
+  // With the elements in memory, but without making this tensor and its copies keep them: for one look at a large one.
+  Tensor in_memory() const { return unread() ? clone() : *this; }
   // The same for tensors that share a buffer, different for those that don't; reads nothing.
   const void* buffer_id() const { return data_; }
   // An owned copy.

@@ -23,36 +23,21 @@ constexpr std::array kTypes = {
 // Whether the field for values of that type is set.
 bool holds(const AttributeProto& proto, AttributeType type) {
   switch (type) {
-    case AttributeType::undefined:
-      return false;
-    case AttributeType::float_:
-      return proto.has_f();
-    case AttributeType::int_:
-      return proto.has_i();
-    case AttributeType::string:
-      return proto.has_s();
-    case AttributeType::tensor:
-      return proto.has_t();
-    case AttributeType::graph:
-      return proto.has_g();
-    case AttributeType::floats:
-      return proto.floats_size() != 0;
-    case AttributeType::ints:
-      return proto.ints_size() != 0;
-    case AttributeType::strings:
-      return proto.strings_size() != 0;
-    case AttributeType::tensors:
-      return proto.tensors_size() != 0;
-    case AttributeType::graphs:
-      return proto.graphs_size() != 0;
-    case AttributeType::sparse_tensor:
-      return proto.has_sparse_tensor();
-    case AttributeType::sparse_tensors:
-      return proto.sparse_tensors_size() != 0;
-    case AttributeType::type:
-      return proto.has_tp();
-    case AttributeType::types:
-      return proto.type_protos_size() != 0;
+    case AttributeType::undefined: return false;
+    case AttributeType::float_: return proto.has_f();
+    case AttributeType::int_: return proto.has_i();
+    case AttributeType::string: return proto.has_s();
+    case AttributeType::tensor: return proto.has_t();
+    case AttributeType::graph: return proto.has_g();
+    case AttributeType::floats: return proto.floats_size() != 0;
+    case AttributeType::ints: return proto.ints_size() != 0;
+    case AttributeType::strings: return proto.strings_size() != 0;
+    case AttributeType::tensors: return proto.tensors_size() != 0;
+    case AttributeType::graphs: return proto.graphs_size() != 0;
+    case AttributeType::sparse_tensor: return proto.has_sparse_tensor();
+    case AttributeType::sparse_tensors: return proto.sparse_tensors_size() != 0;
+    case AttributeType::type: return proto.has_tp();
+    case AttributeType::types: return proto.type_protos_size() != 0;
   }
   return false;
 }
@@ -83,8 +68,7 @@ AttributeValue take_value(AttributeProto& proto, AttributeType type, Attribute& 
     fail(ErrorCode::invalid_model, "is declared a {} and has none", to_string(type));
   };
   switch (type) {
-    case AttributeType::undefined:
-      return {};
+    case AttributeType::undefined: return {};
     case AttributeType::float_: {
       const float f = proto.f();
       proto.clear_f();

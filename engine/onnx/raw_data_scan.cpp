@@ -37,20 +37,13 @@ std::span<const ChildField> child_fields(Kind kind) {
                                               {AttributeProto::kGraphsFieldNumber, Kind::graph, true}};
   static constexpr ChildField kTensor[] = {{TensorProto::kRawDataFieldNumber, Kind::raw_data, false}};
   switch (kind) {
-    case Kind::model:
-      return kModel;
-    case Kind::function:
-      return kFunction;
-    case Kind::graph:
-      return kGraph;
-    case Kind::node:
-      return kNode;
-    case Kind::attribute:
-      return kAttribute;
-    case Kind::tensor:
-      return kTensor;
-    case Kind::raw_data:
-      return {};
+    case Kind::model: return kModel;
+    case Kind::function: return kFunction;
+    case Kind::graph: return kGraph;
+    case Kind::node: return kNode;
+    case Kind::attribute: return kAttribute;
+    case Kind::tensor: return kTensor;
+    case Kind::raw_data: return {};
   }
   return {};
 }
@@ -101,8 +94,7 @@ bool Scanner::skip(uint32_t wire_type, size_t end) {
   uint64_t ignored;
   size_t size = 0;
   switch (wire_type) {
-    case kVarint:
-      return read_varint(10, end, ignored);
+    case kVarint: return read_varint(10, end, ignored);
     case kFixed64:
       size = 8;
       break;
@@ -188,8 +180,7 @@ Message* child_of(Message& parent, Kind kind, int field, int index) {
       if (field == GraphProto::kNodeFieldNumber) return element(*graph.mutable_node(), index);
       return element(*graph.mutable_initializer(), index);
     }
-    case Kind::node:
-      return element(*static_cast<NodeProto&>(parent).mutable_attribute(), index);
+    case Kind::node: return element(*static_cast<NodeProto&>(parent).mutable_attribute(), index);
     case Kind::attribute: {
       auto& attribute = static_cast<AttributeProto&>(parent);
       switch (field) {

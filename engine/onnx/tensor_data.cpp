@@ -57,27 +57,18 @@ template <class F>
 void with_typed_field(DataType type, TensorProto& proto, F&& f) {
   switch (type) {
     case DataType::float32:
-    case DataType::complex64:
-      return f(*proto.mutable_float_data(), std::type_identity<float>{});
+    case DataType::complex64: return f(*proto.mutable_float_data(), std::type_identity<float>{});
     case DataType::float64:
-    case DataType::complex128:
-      return f(*proto.mutable_double_data(), std::type_identity<double>{});
-    case DataType::int64:
-      return f(*proto.mutable_int64_data(), std::type_identity<int64_t>{});
-    case DataType::uint32:
-      return f(*proto.mutable_uint64_data(), std::type_identity<uint32_t>{});
-    case DataType::uint64:
-      return f(*proto.mutable_uint64_data(), std::type_identity<uint64_t>{});
-    case DataType::int32:
-      return f(*proto.mutable_int32_data(), std::type_identity<int32_t>{});
-    case DataType::int16:
-      return f(*proto.mutable_int32_data(), std::type_identity<int16_t>{});
-    case DataType::int8:
-      return f(*proto.mutable_int32_data(), std::type_identity<int8_t>{});
+    case DataType::complex128: return f(*proto.mutable_double_data(), std::type_identity<double>{});
+    case DataType::int64: return f(*proto.mutable_int64_data(), std::type_identity<int64_t>{});
+    case DataType::uint32: return f(*proto.mutable_uint64_data(), std::type_identity<uint32_t>{});
+    case DataType::uint64: return f(*proto.mutable_uint64_data(), std::type_identity<uint64_t>{});
+    case DataType::int32: return f(*proto.mutable_int32_data(), std::type_identity<int32_t>{});
+    case DataType::int16: return f(*proto.mutable_int32_data(), std::type_identity<int16_t>{});
+    case DataType::int8: return f(*proto.mutable_int32_data(), std::type_identity<int8_t>{});
     case DataType::uint16:
     case DataType::float16:
-    case DataType::bfloat16:
-      return f(*proto.mutable_int32_data(), std::type_identity<uint16_t>{});
+    case DataType::bfloat16: return f(*proto.mutable_int32_data(), std::type_identity<uint16_t>{});
     default:
       return f(*proto.mutable_int32_data(), std::type_identity<uint8_t>{});  // one byte, or packed in bytes
   }

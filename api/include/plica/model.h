@@ -98,7 +98,8 @@ class Model {
     size_t external_data_threshold = 0;
   };
 
-  // Reads a file; its external data must lie in its directory or below.
+  // Reads a file; its external data must lie in its directory or below. Large tensors are read when they are first
+  // needed: until then the file may be replaced or deleted, but writing into it makes what needs them fail with io.
   static Model load(const std::filesystem::path& path);
   // From memory, without external data. The bytes are not needed after the call.
   static Model parse(std::span<const std::byte> bytes);

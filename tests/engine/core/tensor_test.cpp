@@ -151,10 +151,29 @@ TEST_F(TensorInFile, ACloneIsReadForItself) {
   const Tensor t = Tensor::in_file(DataType::int32, {50, 100}, range_);
   Tensor clone = t.clone();
   EXPECT_TRUE(clone.identical_to(expected_));
+  EXPECT_TRUE(t.in_memory().identical_to(expected_));
   EXPECT_NE(t.unread(), nullptr);
+  EXPECT_EQ(t.in_memory().unread(), nullptr);
   clone.mutable_data<int32_t>()[0] = -1;
   EXPECT_TRUE(t.identical_to(expected_));
+  EXPECT_EQ(t.in_memory().raw(), t.raw());
   EXPECT_THROW(Tensor(t).mutable_raw(), Error);
+}
+
+TEST_F(TensorInFile, IsComparedWithoutKeepingIt) {
+  const Tensor t = Tensor::in_file(DataType::int32, {50, 100}, range_);
+  EXPECT_TRUE(t.identical_to(expected_));
+  EXPECT_TRUE(expected_.identical_to(t));
+  EXPECT_TRUE(t.identical_to(Tensor::in_file(DataType::int32, {50, 100}, range_)));
+  for (const size_t at : {0, 1023, 1024, 1025, 4999}) {
+    Tensor other = expected_.clone();
+    other.mutable_data<int32_t>()[at] ^= 1;
+    EXPECT_FALSE(t.identical_to(other)) << at;
+    EXPECT_FALSE(other.identical_to(t)) << at;
+  }
+  range_.offset = 0;
+  EXPECT_FALSE(t.identical_to(Tensor::in_file(DataType::int32, {50, 100}, range_)));
+  EXPECT_NE(t.unread(), nullptr);
 }
 
 TEST_F(TensorInFile, IsCheckedAgainstItsRange) {
