@@ -361,7 +361,7 @@ TEST_F(ModelFileTest, MutatedBytesAreTheSame) {
   std::mt19937 random(1);
   const auto below = [&](size_t n) { return static_cast<size_t>(random()) % n; };
   int understood = 0, loaded = 0;
-  constexpr int kRounds = 3000;
+  constexpr int kRounds = 1500;
   for (int round = 0; round < kRounds && !HasFailure(); ++round) {
     SCOPED_TRACE(round);
     std::string bytes = original;
