@@ -116,6 +116,8 @@ void Model::save(const std::filesystem::path& path, const SaveOptions& options) 
 
 std::string Model::serialize() const { return serialize_model(*graph_); }
 
+size_t Model::serialized_size() const { return plica::serialized_size(*graph_); }
+
 std::vector<TensorInfo> Model::inputs() const {
   std::vector<TensorInfo> out;
   for (const Value* value : graph_->graph.inputs()) out.push_back(info_of(*value));

@@ -109,7 +109,7 @@ ModelSummary Model::summarize(const DimSizes& sizes) const {
 
   std::unordered_set<const void*> shared;  // one tensor under several names counts once
   const auto count_tensor = [&](const Tensor& tensor) {
-    if (!shared.insert(tensor.raw()).second && tensor.size() != 0) return;
+    if (!shared.insert(tensor.buffer_id()).second && tensor.size() != 0) return;
     s.parameters = checked_add(s.parameters, tensor.size());
     s.parameter_bytes = checked_add(s.parameter_bytes, static_cast<int64_t>(tensor.bytes()));
   };

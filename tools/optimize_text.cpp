@@ -9,7 +9,12 @@ namespace plica::tools {
 namespace {
 
 std::string size_text(const Model& model, const ModelSummary& summary) {
-  constexpr int64_t kMostSerialized = int64_t{1}
+  // One that needs external data has no size as a single file.
+  constexpr int64_t kMostInOneFile = int64_t{2000} << 20;
+  const bool large = summary.parameter_bytes > kMostInOneFile;
+  return (large ? "about " : "") + human_bytes(large ? static_cast<double>(summary.parameter_bytes)
+                                                     : static_cast<double>(model.serialized_size()));
+}
                                       << 30;  // larger ones aren't written twice to know their size
   const bool large = summary.parameter_bytes > kMostSerialized;
   return (large ? "about " : "") + human_bytes(large ? static_cast<double>(summary.parameter_bytes)

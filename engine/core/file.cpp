@@ -12,6 +12,7 @@
 #include <cstring>
 #include <optional>
 #include <utility>
+#include <vector>
 
 #include "engine/core/fail.h"
 
@@ -44,6 +45,21 @@ int open_retrying(const char* path, int flags, mode_t mode = 0) {
     fd = ::open(path, flags | O_CLOEXEC, mode);
   } while (fd < 0 && errno == EINTR);
   return fd;
+}
+
+int open_for_reading(const fs::path& path) {
+  // Not blocking: a pipe without a writer is refused later instead of waited for.
+  const int fd = open_retrying(path.c_str(), O_RDONLY | O_NONBLOCK | O_NOCTTY);
+  if (fd < 0) fail_io(path, "cannot open", errno);
+  return fd;
+}
+
+struct stat status_of_regular_file(int fd, const fs::path& name) {
+  struct stat info;
+  if (::fstat(fd, &info) != 0) fail_io(name, "cannot read", errno);
+  if (S_ISDIR(info.st_mode)) fail_io(name, "cannot read", EISDIR);
+  require(S_ISREG(info.st_mode), ErrorCode::io, "{}: is not a regular file", display_name(name));
+  return info;
 }
 
 // The descriptor that a name such as /dev/stdout or /dev/fd/5 stands for. Opening the name instead would give
@@ -103,21 +119,55 @@ std::string display_name(const fs::path& path) {
   return safe == path.native() ? safe : "'" + safe + "'";
 }
 
+// ---- ReadableFile
+
+std::shared_ptr<const ReadableFile> ReadableFile::open(const fs::path& path) {
+  const std::shared_ptr<ReadableFile> file(new ReadableFile(path));
+  file->fd_ = open_for_reading(path);
+  const struct stat info = status_of_regular_file(file->fd_, path);
+  file->size_ = static_cast<size_t>(info.st_size);
+  file->modified_ = info.st_mtim;
+  return file;
+}
+
+ReadableFile::~ReadableFile() {
+  if (fd_ >= 0) ::close(fd_);
+}
+
+void ReadableFile::read(size_t offset, std::span<std::byte> out) const {
+  require(offset <= size_ && out.size() <= size_ - offset, ErrorCode::internal,
+          "{}: {} bytes are read at {} of {}", display_name(path_), out.size(), offset, size_);
+  constexpr size_t kMostAtOnce = size_t{1} << 30;  // Linux reads less than 2 GiB a call
+  bool ended = false;
+  while (!out.empty() && !ended) {
+    const ssize_t got =
+        ::pread(fd_, out.data(), std::min(out.size(), kMostAtOnce), static_cast<off_t>(offset));
+    if (got < 0 && errno == EINTR) continue;
+    if (got < 0) fail_io(path_, "cannot read", errno);
+    ended = got == 0;
+    offset += static_cast<size_t>(got);
+    out = out.subspan(static_cast<size_t>(got));
+  }
+  struct stat info;
+  if (::fstat(fd_, &info) != 0) fail_io(path_, "cannot read", errno);
+  const bool is_as_opened = static_cast<size_t>(info.st_size) == size_ &&
+                            info.st_mtim.tv_sec == modified_.tv_sec &&
+                            info.st_mtim.tv_nsec == modified_.tv_nsec;
+  require(!ended && is_as_opened, ErrorCode::io, "{}: was written to while it was being read",
+          display_name(path_));
+}
+
+std::shared_ptr<const MappedFile> ReadableFile::map() const { return MappedFile::map(fd_, path_); }
+
 // ---- MappedFile
 
 std::shared_ptr<const MappedFile> MappedFile::open(const fs::path& path) {
-  // Not blocking: a pipe without a writer is refused below instead of waited for.
-  const Descriptor fd(open_retrying(path.c_str(), O_RDONLY | O_NONBLOCK | O_NOCTTY));
-  if (fd.get() < 0) fail_io(path, "cannot open", errno);
+  const Descriptor fd(open_for_reading(path));
   return map(fd.get(), path);
 }
 
 std::shared_ptr<const MappedFile> MappedFile::map(int fd, const fs::path& name) {
-  struct stat info;
-  if (::fstat(fd, &info) != 0) fail_io(name, "cannot read", errno);
-  if (S_ISDIR(info.st_mode)) fail_io(name, "cannot read", EISDIR);
-  require(S_ISREG(info.st_mode), ErrorCode::io, "{}: is not a regular file", display_name(name));
-  const auto size = static_cast<size_t>(info.st_size);
+  const auto size = static_cast<size_t>(status_of_regular_file(fd, name).st_size);
   if (size == 0) return std::shared_ptr<const MappedFile>(new MappedFile({}));
   void* address = ::mmap(nullptr, size, PROT_READ, MAP_PRIVATE, fd, 0);
   if (address == MAP_FAILED) fail_io(name, "cannot map", errno);
@@ -187,6 +237,16 @@ void AtomicFile::write(std::span<const std::byte> bytes) {
       fail_io(path_, "cannot write", errno);
     }
     bytes = bytes.subspan(static_cast<size_t>(written));
+  }
+}
+
+void AtomicFile::write(const FileRange& range) {
+  constexpr size_t kPiece = size_t{256} << 10;  // stays in the cache between its read and its write
+  std::vector<std::byte> piece(std::min(range.size, kPiece));
+  for (size_t done = 0; done < range.size; done += piece.size()) {
+    piece.resize(std::min(piece.size(), range.size - done));
+    range.file->read(range.offset + done, piece);
+    write(piece);
   }
 }
 

@@ -1,10 +1,14 @@
 #include "engine/core/tensor.h"
 
+#include <atomic>
 #include <cstring>
+#include <mutex>
 #include <new>
+#include <utility>
 
 #include "engine/core/checked.h"
 #include "engine/core/fail.h"
+#include "engine/core/file.h"
 
 namespace plica {
 namespace {
@@ -15,6 +19,41 @@ std::shared_ptr<void> allocate_bytes(size_t bytes) {
   // At least one byte, so that an empty tensor has an address too.
   void* p = ::operator new(std::max<size_t>(bytes, 1), kAlignment);
   return {p, [](void* q) { ::operator delete(q, kAlignment); }};
+}
+
+// The elements of a tensor in a file and of all its copies. Once they are in memory they stay there.
+class DeferredElements {
+ public:
+  explicit DeferredElements(FileRange range) : range_(std::move(range)) {}
+
+  const FileRange& range() const { return range_; }
+  bool is_read() const { return data_.load(std::memory_order_acquire) != nullptr; }
+
+  const void* get() const {
+    if (const void* data = data_.load(std::memory_order_acquire)) return data;
+    const std::lock_guard lock(mutex_);
+    if (!buffer_) {
+      auto buffer = allocate_bytes(range_.size);
+      range_.read({static_cast<std::byte*>(buffer.get()), range_.size});
+      buffer_ = std::move(buffer);
+      data_.store(buffer_.get(), std::memory_order_release);
+    }
+    return buffer_.get();
+  }
+
+ private:
+  const FileRange range_;
+  mutable std::mutex mutex_;
+  mutable std::shared_ptr<void> buffer_;
+  mutable std::atomic<const void*> data_ = nullptr;
+};
+
+const std::byte* bytes_of_piece(const Tensor& tensor, size_t offset, size_t size, std::vector<std::byte>& buffer) {
+  const FileRange* range = tensor.unread();
+  if (!range) return static_cast<const std::byte*>(tensor.raw()) + offset;
+  buffer.resize(size);
+  range->file->read(range->offset + offset, buffer);
+  return buffer.data();
 }
 
 }  // namespace
@@ -56,6 +95,27 @@ Tensor Tensor::view(DataType type, Dims dims, void* data, std::shared_ptr<const 
   return t;
 }
 
+Tensor Tensor::in_file(DataType type, Dims dims, FileRange range) {
+  Tensor t;
+  t.type_ = type;
+  t.is_const_ = t.is_deferred_ = true;
+  t.size_ = checked_elements(dims);
+  t.dims_ = std::move(dims);
+  require(type != DataType::string && range.size == bytes_of(type, t.size_), ErrorCode::internal,
+          "{} bytes of a file for {}", range.size, to_string(t));
+  auto elements = std::make_shared<const DeferredElements>(std::move(range));
+  t.data_ = elements.get();
+  t.owner_ = std::move(elements);
+  return t;
+}
+
+const FileRange* Tensor::unread_range() const {
+  const auto* elements = static_cast<const DeferredElements*>(data_);
+  return elements->is_read() ? nullptr : &elements->range();
+}
+
+const void* Tensor::read_elements() const { return static_cast<const DeferredElements*>(data_)->get(); }
+
 size_t Tensor::bytes() const {
   return type_ == DataType::string || type_ == DataType::undefined ? 0 : bytes_of(type_, size_);
 }
@@ -73,8 +133,10 @@ Tensor Tensor::clone() const {
   Tensor t(type_, dims_);
   if (type_ == DataType::string) {
     std::ranges::copy(values<std::string>(), t.mutable_data<std::string>());
+  } else if (const FileRange* range = unread()) {
+    range->read({static_cast<std::byte*>(t.mutable_raw()), bytes()});
   } else if (bytes() != 0) {
-    std::memcpy(t.mutable_raw(), data_, bytes());
+    std::memcpy(t.mutable_raw(), raw(), bytes());
   }
   return t;
 }
@@ -83,7 +145,15 @@ bool Tensor::identical_to(const Tensor& other) const {
   if (type_ != other.type_ || dims_ != other.dims_) return false;
   if (data_ == other.data_ || size_ == 0) return true;
   if (type_ == DataType::string) return std::ranges::equal(values<std::string>(), other.values<std::string>());
-  return std::memcmp(data_, other.data_, bytes()) == 0;
+  if (!unread() && !other.unread()) return std::memcmp(raw(), other.raw(), bytes()) == 0;
+  // Most that differ do so at once, and none has to stay in memory for this.
+  std::vector<std::byte> buffers[2];
+  for (size_t at = 0, piece = 4096; at < bytes(); at += piece, piece = size_t{64} << 10) {
+    piece = std::min(piece, bytes() - at);
+    if (std::memcmp(bytes_of_piece(*this, at, piece, buffers[0]), bytes_of_piece(other, at, piece, buffers[1]), piece) != 0)
+      return false;
+  }
+  return true;
 }
 
 void Tensor::check_length(size_t length, const Dims& dims) {

@@ -1,8 +1,10 @@
 // Tensor: an element type, dimensions, and a shared buffer of row-major elements.
 //
 // Copying a Tensor is cheap and shares the buffer. The buffer is either owned (64-byte aligned) or a view of memory
-// that somebody else keeps alive (a caller's array, a mapped file). Constants of a graph are Tensors that nobody
-// writes to; mutable_data() is for whoever just made the tensor, and throws on a view of const memory.
+// that somebody else keeps alive (a caller's array, a mapped file), or it is still to be read from a file: raw() and
+// data() read it, once for all copies, into an owned buffer, and may then throw io and std::bad_alloc.
+// Constants of a graph are Tensors that nobody writes to; mutable_data() is for whoever just made the tensor, and throws
+// on a view of const memory.
 // 4- and 2-bit elements are packed as in ONNX raw_data, the first element in the lowest bits; bool is one byte.
 // Strings are stored as std::string objects: data<std::string>().
 // Thread safety: as for standard containers; concurrent reads are safe.
@@ -20,6 +22,8 @@
 #include "engine/core/shape.h"
 
 namespace plica {
+
+struct FileRange;
 
 class Tensor {
  public:
@@ -46,6 +50,11 @@ class Tensor {
   static Tensor view(std::vector<T>& data, Dims dims) { return view(std::span<T>(data), std::move(dims)); }
   template <class T>
   static Tensor view(const std::vector<T>& data, Dims dims) { return view(std::span<const T>(data), std::move(dims)); }
+
+  // Elements that are read when somebody asks for them. The range has exactly their bytes; no strings.
+  static Tensor in_file(DataType type, Dims dims, FileRange range);
+  // Where the elements are, as long as nobody has asked for them; else null.
+  const FileRange* unread() const { return is_deferred_ ? unread_range() : nullptr; }
 
   // An owned copy of the values.
   template <class T>
@@ -84,7 +93,7 @@ class Tensor {
   template <class T>
   const T* data() const {
     check_type(data_type_of<T>);
-    return static_cast<const T*>(data_);
+    return static_cast<const T*>(raw());
   }
   template <class T>
   T* mutable_data() {
@@ -99,11 +108,15 @@ class Tensor {
   std::span<T> mutable_values() {
     return {mutable_data<T>(), static_cast<size_t>(size_)};
   }
-  const void* raw() const { return data_; }
+  const void* raw() const { return is_deferred_ ? read_elements() : data_; }
   void* mutable_raw() { return writable(); }
 
   // The same buffer under other dims with as many elements. Throws internal when the counts differ.
   Tensor reshaped(Dims dims) const;
+  // With the elements in memory, but without making this tensor and its copies keep them: for one look at a large one.
+  Tensor in_memory() const { return unread() ? clone() : *this; }
+  // The same for tensors that share a buffer, different for those that don't; reads nothing.
+  const void* buffer_id() const { return data_; }
   // An owned copy.
   Tensor clone() const;
   // Same type, dims and bytes (so NaN equals the same NaN).
@@ -116,9 +129,12 @@ class Tensor {
   }
   [[noreturn]] void throw_wrong_type(DataType asked) const;
   void* writable();
+  const FileRange* unread_range() const;
+  const void* read_elements() const;
 
   DataType type_ = DataType::undefined;
   bool is_const_ = false;
+  bool is_deferred_ = false;  // data_ and owner_ are then a DeferredElements (tensor.cpp)
   Dims dims_;
   int64_t size_ = 0;
   const void* data_ = nullptr;

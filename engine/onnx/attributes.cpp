@@ -86,7 +86,7 @@ AttributeValue take_value(AttributeProto& proto, AttributeType type, Attribute& 
     }
     case AttributeType::tensor: {
       if (!proto.has_t()) missing();
-      Tensor tensor = take_tensor(*proto.mutable_t(), reader.files);
+      Tensor tensor = take_tensor(*proto.mutable_t(), reader.sources);
       attribute.tensor_name = take_string(*proto.mutable_t(), &TensorProto::mutable_name,
                                           &TensorProto::has_name, &TensorProto::clear_name);
       if (is_empty(proto.t())) proto.clear_t();
@@ -100,7 +100,7 @@ AttributeValue take_value(AttributeProto& proto, AttributeType type, Attribute& 
     }
     case AttributeType::sparse_tensor: {
       if (!proto.has_sparse_tensor()) missing();
-      SparseTensor tensor = take_sparse_tensor(*proto.mutable_sparse_tensor(), reader.files);
+      SparseTensor tensor = take_sparse_tensor(*proto.mutable_sparse_tensor(), reader.sources);
       return tensor;
     }
     case AttributeType::type: {
@@ -126,7 +126,7 @@ AttributeValue take_value(AttributeProto& proto, AttributeType type, Attribute& 
     }
     case AttributeType::tensors: {
       std::vector<Tensor> list;
-      for (TensorProto& t : *proto.mutable_tensors()) list.push_back(take_tensor(t, reader.files));
+      for (TensorProto& t : *proto.mutable_tensors()) list.push_back(take_tensor(t, reader.sources));
       clear_if_empty(*proto.mutable_tensors());
       return list;
     }
@@ -139,7 +139,7 @@ AttributeValue take_value(AttributeProto& proto, AttributeType type, Attribute& 
     case AttributeType::sparse_tensors: {
       std::vector<SparseTensor> list;
       for (SparseTensorProto& t : *proto.mutable_sparse_tensors())
-        list.push_back(take_sparse_tensor(t, reader.files));
+        list.push_back(take_sparse_tensor(t, reader.sources));
       return list;
     }
     case AttributeType::types: {
@@ -179,8 +179,7 @@ Attribute take_attribute(AttributeProto& proto, const AttributeReader& reader) {
   return a;
 }
 
-void put_value(const Attribute& a, AttributeProto& proto,
-               const std::function<void(const Graph&, GraphProto&)>& write_graph) {
+void put_value(const Attribute& a, AttributeProto& proto, const AttributeWriter& writer) {
   const auto parallel = [](auto* protos, size_t count) {
     if (static_cast<size_t>(protos->size()) != count) protos->Clear();
     while (static_cast<size_t>(protos->size()) < count) protos->Add();
@@ -197,10 +196,10 @@ void put_value(const Attribute& a, AttributeProto& proto,
     } else if constexpr (std::is_same_v<T, std::string>) {
       proto.set_s(value);
     } else if constexpr (std::is_same_v<T, Tensor>) {
-      put_tensor(value, *proto.mutable_t());
+      put_tensor(value, *proto.mutable_t(), writer.deferred);
       if (!a.tensor_name.empty()) proto.mutable_t()->set_name(a.tensor_name);
     } else if constexpr (std::is_same_v<T, GraphPtr>) {
-      write_graph(*value, *proto.mutable_g());
+      writer.write_graph(*value, *proto.mutable_g());
     } else if constexpr (std::is_same_v<T, SparseTensor>) {
       put_sparse_tensor(value, *proto.mutable_sparse_tensor());
     } else if constexpr (std::is_same_v<T, Type>) {
@@ -213,9 +212,10 @@ void put_value(const Attribute& a, AttributeProto& proto,
       for (const std::string& s : value) proto.add_strings(s);
     } else if constexpr (std::is_same_v<T, std::vector<Tensor>>) {
       auto* list = parallel(proto.mutable_tensors(), value.size());
-      for (size_t i = 0; i < value.size(); ++i) put_tensor(value[i], *list->Mutable(static_cast<int>(i)));
+      for (size_t i = 0; i < value.size(); ++i)
+        put_tensor(value[i], *list->Mutable(static_cast<int>(i)), writer.deferred);
     } else if constexpr (std::is_same_v<T, std::vector<GraphPtr>>) {
-      for (const GraphPtr& g : value) write_graph(*g, *proto.add_graphs());
+      for (const GraphPtr& g : value) writer.write_graph(*g, *proto.add_graphs());
     } else if constexpr (std::is_same_v<T, std::vector<SparseTensor>>) {
       auto* list = parallel(proto.mutable_sparse_tensors(), value.size());
       for (size_t i = 0; i < value.size(); ++i)
@@ -253,8 +253,7 @@ Attributes take_attributes(AttributeProtos& protos, const AttributeReader& reade
   return out;
 }
 
-void put_attributes(const Attributes& attributes, AttributeProtos& protos,
-                    const std::function<void(const Graph&, GraphProto&)>& write_graph) {
+void put_attributes(const Attributes& attributes, AttributeProtos& protos, const AttributeWriter& writer) {
   AttributeProtos left_over;
   left_over.Swap(&protos);
   for (const Attribute& a : attributes) {
@@ -269,7 +268,7 @@ void put_attributes(const Attributes& attributes, AttributeProtos& protos,
     if (is_reference) proto->set_ref_attr_name(a.ref_name);
     if (type != AttributeProto::UNDEFINED) proto->set_type(type);
     if (!a.doc_string.empty()) proto->set_doc_string(a.doc_string);
-    if (!is_reference) put_value(a, *proto, write_graph);
+    if (!is_reference) put_value(a, *proto, writer);
   }
 }
 

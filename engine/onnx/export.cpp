@@ -12,12 +12,13 @@ namespace {
 
 class Exporter {
  public:
-  explicit Exporter(TensorSink* sink) : sink_(sink) {}
+  Exporter(TensorSink* sink, DeferredTensors* deferred) : sink_(sink), deferred_(deferred) {}
 
   void write_graph(const Graph& graph, GraphProto& proto) const;
   void write_body(const Graph& graph, FunctionProto& proto) const;
   void write_attributes(const Attributes& attributes, AttributeProtos& protos) const {
-    put_attributes(attributes, protos, [this](const Graph& g, GraphProto& p) { write_graph(g, p); });
+    put_attributes(attributes, protos,
+                   {[this](const Graph& g, GraphProto& p) { write_graph(g, p); }, deferred_});
   }
 
  private:
@@ -28,6 +29,7 @@ class Exporter {
   void write_outputs(const Graph& graph, ValueInfos& outputs) const;
 
   TensorSink* sink_;
+  DeferredTensors* deferred_;
 };
 
 // The value's own entries (value_info.h). Most values have none.
@@ -144,7 +146,9 @@ void Exporter::write_node(const Node& node, NodeProto& proto) const {
 
 void Exporter::write_initializer(const Value& value, TensorProto& proto) const {
   proto.set_name(value.name());
-  if (!sink_ || !sink_->put(*value.initializer(), proto)) put_tensor(*value.initializer(), proto);
+  if (!sink_ || !sink_->put(*value.initializer(), proto)) {
+    put_tensor(*value.initializer(), proto, deferred_);
+  }
 }
 
 void write_function(const Function& f, const Exporter& exporter, FunctionProto& proto) {
@@ -172,7 +176,7 @@ void add_bytes(const Graph& graph, TensorBytes& sum) {
 
 }  // namespace
 
-ModelProto export_model(const ModelGraph& model, TensorSink* sink) {
+ModelProto export_model(const ModelGraph& model, TensorSink* sink, DeferredTensors* deferred) {
   ModelProto proto = parse_extension<ModelProto>(model.extension);
   proto.set_ir_version(model.ir_version);
   const bool implied = model.ir_version < 3 && model.opset_imports == implied_opset_imports();
@@ -184,7 +188,7 @@ ModelProto export_model(const ModelGraph& model, TensorSink* sink) {
   if (model.model_version != 0) proto.set_model_version(model.model_version);
   put_metadata(model.metadata, *proto.mutable_metadata_props());
 
-  const Exporter exporter(sink);
+  const Exporter exporter(sink, deferred);
   for (const auto& f : model.functions) write_function(*f, exporter, *proto.add_functions());
   exporter.write_graph(model.graph, *proto.mutable_graph());
   return proto;

@@ -2,6 +2,7 @@
 #pragma once
 
 #include "engine/onnx/messages.h"
+#include "engine/onnx/tensor_data.h"
 
 namespace plica::onnx_format {
 
@@ -13,8 +14,8 @@ class TensorSink {
   virtual bool put(const Tensor& tensor, TensorProto& proto) = 0;
 };
 
-// Deterministic. `sink` may be null.
-ModelProto export_model(const ModelGraph& model, TensorSink* sink);
+// Deterministic. `sink` may be null, and `deferred`: then all elements are in the message.
+ModelProto export_model(const ModelGraph& model, TensorSink* sink, DeferredTensors* deferred);
 
 // The bytes of the model's tensors: what its message takes, nearly. `initializers` are those that a sink may
 // take.

@@ -27,15 +27,16 @@ std::string plain_domain(const std::string& domain) { return domain == "ai.onnx"
 // Imports the graphs that share opset imports: the main graph with its subgraphs, or a function's body.
 class GraphImporter {
  public:
-  GraphImporter(const ModelGraph& model, const OpsetImports& opsets, ExternalFiles& files, bool function)
-      : model_(model), files_(files), function_(function) {
+  GraphImporter(const ModelGraph& model, const OpsetImports& opsets, TensorSources& sources, bool function)
+      : model_(model), sources_(sources), function_(function) {
     for (const auto& [domain, version] : opsets) opsets_.emplace(plain_domain(domain), version);
   }
 
   void import_graph(GraphProto& proto, Graph& graph);
   void import_body(FunctionProto& proto, Graph& graph);
   Attributes import_attributes(AttributeProtos& protos) {
-    return take_attributes(protos, {files_, [this](GraphProto& g) { return import_subgraph(g); }, function_});
+    return take_attributes(protos,
+                           {sources_, [this](GraphProto& g) { return import_subgraph(g); }, function_});
   }
   // Once all graphs are there: puts those into order that were not.
   void sort() {
@@ -62,7 +63,7 @@ class GraphImporter {
 
   const ModelGraph& model_;
   std::map<std::string, int64_t, std::less<>> opsets_;
-  ExternalFiles& files_;
+  TensorSources& sources_;
   bool function_;
   std::vector<Graph*> scopes_;  // the graph being imported, last, and those around it
   std::vector<Graph*> unsorted_;
@@ -173,7 +174,7 @@ void GraphImporter::import_initializers(GraphProto& proto, Graph& graph, ValueEn
   for (TensorProto& tensor_proto : *proto.mutable_initializer()) {
     const std::string name = tensor_proto.name();
     const auto body = [&] {
-      Tensor tensor = take_tensor(tensor_proto, files_);
+      Tensor tensor = take_tensor(tensor_proto, sources_);
       tensor_proto.clear_name();
       Value* value = graph.find(name);
       if (!value) {
@@ -194,7 +195,7 @@ void GraphImporter::import_sparse_initializers(GraphProto& proto, Graph& graph, 
   for (SparseTensorProto& sparse : *proto.mutable_sparse_initializer()) {
     const std::string name = sparse.values().name();
     const auto body = [&] {
-      SparseTensor tensor = take_sparse_tensor(sparse, files_);
+      SparseTensor tensor = take_sparse_tensor(sparse, sources_);
       sparse.mutable_values()->clear_name();
       tensor.values_name.clear();
       require(!graph.find(name) || !graph.find(name)->is_graph_input(), ErrorCode::unsupported,
@@ -283,7 +284,7 @@ std::string describe(const Function& f) {
 }
 
 std::unique_ptr<Function> import_function(FunctionProto& proto, const ModelGraph& model,
-                                          ExternalFiles& files) {
+                                          TensorSources& sources) {
   using P = FunctionProto;
   auto f = std::make_unique<Function>(&model);
   f->name = take_string(proto, &P::mutable_name, &P::has_name, &P::clear_name);
@@ -298,7 +299,7 @@ std::unique_ptr<Function> import_function(FunctionProto& proto, const ModelGraph
     f->attribute_names.assign(proto.attribute().begin(), proto.attribute().end());
     proto.clear_attribute();
     f->graph.name = f->name;
-    GraphImporter importer(model, f->opset_imports, files, true);
+    GraphImporter importer(model, f->opset_imports, sources, true);
     f->attribute_defaults = importer.import_attributes(*proto.mutable_attribute_proto());
     importer.import_body(proto, f->graph);
     importer.sort();
@@ -361,7 +362,7 @@ void check_functions(const ModelGraph& model) {
 
 }  // namespace
 
-std::unique_ptr<ModelGraph> import_model(ModelProto& proto, ExternalFiles& files) {
+std::unique_ptr<ModelGraph> import_model(ModelProto& proto, TensorSources& sources) {
   using P = ModelProto;
   auto model = std::make_unique<ModelGraph>();
   require(proto.ir_version() > 0, ErrorCode::invalid_model, "states no IR version");
@@ -385,10 +386,10 @@ std::unique_ptr<ModelGraph> import_model(ModelProto& proto, ExternalFiles& files
   model->metadata = take_metadata(*proto.mutable_metadata_props());
 
   for (FunctionProto& f : *proto.mutable_functions()) {
-    model->functions.push_back(import_function(f, *model, files));
+    model->functions.push_back(import_function(f, *model, sources));
   }
   check_functions(*model);
-  GraphImporter importer(*model, model->opset_imports, files, false);
+  GraphImporter importer(*model, model->opset_imports, sources, false);
   importer.import_graph(*proto.mutable_graph(), model->graph);
   importer.sort();
   model->graph.verify();

@@ -3,8 +3,8 @@
 
 #include <memory>
 
-#include "engine/onnx/external_data.h"
 #include "engine/onnx/messages.h"
+#include "engine/onnx/tensor_sources.h"
 
 namespace plica::onnx_format {
 
@@ -13,6 +13,6 @@ inline constexpr int kDeepestGraph = 32;
 
 // Takes the message apart. The graph is verified. Throws invalid_model and others; names nodes and values,
 // not the file.
-std::unique_ptr<ModelGraph> import_model(ModelProto& proto, ExternalFiles& files);
+std::unique_ptr<ModelGraph> import_model(ModelProto& proto, TensorSources& sources);
 
 }  // namespace plica::onnx_format

@@ -6,6 +6,7 @@
 #include "engine/core/file.h"
 #include "engine/onnx/export.h"
 #include "engine/onnx/import.h"
+#include "engine/onnx/model_file.h"
 #include "engine/onnx/tensor_data.h"
 #include "engine/onnx/wire.h"
 
@@ -49,7 +50,7 @@ class ExternalWriter : public TensorSink {
     add("location", location_);
     add("offset", std::to_string(offset_));
     add("length", std::to_string(tensor.bytes()));
-    file_.write({static_cast<const std::byte*>(tensor.raw()), tensor.bytes()});
+    write_elements(tensor, file_);
     offset_ += tensor.bytes();
     return true;
   }
@@ -76,23 +77,23 @@ std::unique_ptr<ModelGraph> parse_model(std::span<const std::byte> bytes, const 
   // protobuf-lite copies bytes fields once, and the tensors take those copies over: nothing views `bytes`.
   (void)owner;
   ModelProto proto = parse_model_message(bytes);
-  ExternalFiles files(directory);
-  return import_model(proto, files);
+  TensorSources sources{ExternalFiles(directory)};
+  return import_model(proto, sources);
 }
 
 std::unique_ptr<ModelGraph> load_model(const fs::path& path) {
-  const auto file = MappedFile::open(path);
-  return with_context([&] { return parse_model(file->bytes(), directory_of(path), file); },
-                      [&] { return display_name(path); });
+  const auto file = ReadableFile::open(path);
+  const auto load = [&] {
+    const fs::path directory = directory_of(path);
+    auto model = read_model(file, directory);
+    return model ? std::move(model) : parse_model(file->map()->bytes(), directory);
+  };
+  return with_context(load, [&] { return display_name(path); });
 }
 
-std::string serialize_model(const ModelGraph& model) {
-  const TensorBytes bytes = tensor_bytes(model);
-  require(bytes.initializers + bytes.attributes <= static_cast<size_t>(INT_MAX), ErrorCode::limit,
-          "the model has {} bytes of weights; a protobuf message has less than 2 GiB",
-          bytes.initializers + bytes.attributes);
-  return serialize_message(export_model(model, nullptr));
-}
+std::string serialize_model(const ModelGraph& model) { return SerializedModel(model, nullptr).text(); }
+
+size_t serialized_size(const ModelGraph& model) { return SerializedModel(model, nullptr).size(); }
 
 void save_model(const ModelGraph& model, const fs::path& path, const SaveOptions& options) {
   size_t threshold = options.external_data_threshold;
@@ -100,13 +101,14 @@ void save_model(const ModelGraph& model, const fs::path& path, const SaveOptions
   if (threshold == 0 && bytes.initializers + bytes.attributes > kMostTensorBytes)
     threshold = kDefaultThreshold;
   const auto save = [&] {
-    if (threshold == 0) return write_file(path, serialize_model(model));
-    // Both files are complete before either takes its place. The old data file may be mapped by this very
-    // model: its contents stay reachable for as long as they are, under no name.
-    ExternalWriter data(path, threshold);
+    // Both files are complete before either takes its place. The old ones may be mapped or still to be read
+    // by this very model: their contents stay reachable for as long as they are, under no name.
+    std::optional<ExternalWriter> data;
+    if (threshold != 0) data.emplace(path, threshold);
+    const SerializedModel message(model, data ? &*data : nullptr);
     AtomicFile file(path);
-    file.write(serialize_message(export_model(model, &data)));
-    if (!data.is_empty()) data.commit();
+    message.write(file);
+    if (data && !data->is_empty()) data->commit();
     file.commit();
   };
   with_context(save, [&] { return "saving " + display_name(path); });
@@ -114,8 +116,8 @@ void save_model(const ModelGraph& model, const fs::path& path, const SaveOptions
 
 NamedTensor parse_tensor(std::span<const std::byte> bytes) {
   TensorProto proto = parse_tensor_message(bytes);
-  ExternalFiles files{fs::path()};
-  const auto body = [&] { return NamedTensor{proto.name(), take_tensor(proto, files)}; };
+  TensorSources sources{ExternalFiles(fs::path())};
+  const auto body = [&] { return NamedTensor{proto.name(), take_tensor(proto, sources)}; };
   return with_context(body, [&] { return "tensor " + quoted(proto.name()); });
 }
 

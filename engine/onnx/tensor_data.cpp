@@ -16,6 +16,8 @@ static_assert(std::endian::native == std::endian::little, "raw_data is little-en
 
 // Below this a copy costs less than keeping the message's buffer, and is better aligned.
 constexpr size_t kSmallTensor = 1024;
+// From here on writing from where it is costs less than a copy into the message.
+constexpr size_t kLargeTensor = 4096;
 
 size_t alignment_of(DataType type) {
   const int bits = bits_of(type);
@@ -130,27 +132,27 @@ Tensor take_strings(Dims dims, TensorProto& proto) {
   return tensor;
 }
 
-Tensor take_elements(DataType type, Dims dims, TensorProto& proto, ExternalFiles& files) {
+Tensor take_elements(DataType type, Dims dims, TensorProto& proto, TensorSources& sources) {
   const int64_t elements = checked_elements(dims);
   const size_t size = type == DataType::string ? 0 : bytes_of(type, elements);
   const int64_t typed = typed_length(proto);
+  std::optional<FileRange> in_file = sources.take_raw_data(proto);
+  const size_t raw = in_file ? in_file->size : proto.raw_data().size();
   if (proto.data_location() == TensorProto::EXTERNAL) {
     require(type != DataType::string, ErrorCode::invalid_model, "strings cannot be external data");
-    require(typed == 0 && proto.raw_data().empty(), ErrorCode::invalid_model,
-            "has data in the model and external data too");
-    Tensor tensor = read_external(type, std::move(dims), proto, size, files);
+    require(typed == 0 && raw == 0, ErrorCode::invalid_model, "has data in the model and external data too");
+    Tensor tensor = read_external(type, std::move(dims), proto, size, sources.external);
     proto.clear_data_location();
     proto.clear_external_data();
     proto.clear_raw_data();
     return tensor;
   }
-  require(typed == 0 || !proto.has_raw_data() || proto.raw_data().empty(), ErrorCode::invalid_model,
-          "has both raw and typed data");
+  require(typed == 0 || raw == 0, ErrorCode::invalid_model, "has both raw and typed data");
   if (type != DataType::string && typed == 0 && proto.has_raw_data()) {
-    require(proto.raw_data().size() == size, ErrorCode::invalid_model,
-            "{}{} needs {} bytes of raw data, has {}", to_string(type), to_string(dims), size,
-            proto.raw_data().size());
-    Tensor tensor = take_raw(type, std::move(dims), proto.mutable_raw_data());
+    require(raw == size, ErrorCode::invalid_model, "{}{} needs {} bytes of raw data, has {}", to_string(type),
+            to_string(dims), size, raw);
+    Tensor tensor = in_file ? Tensor::in_file(type, std::move(dims), *std::move(in_file))
+                            : take_raw(type, std::move(dims), proto.mutable_raw_data());
     proto.clear_raw_data();
     return tensor;
   }
@@ -160,9 +162,9 @@ Tensor take_elements(DataType type, Dims dims, TensorProto& proto, ExternalFiles
     with_typed_field(type, proto, [&](const auto& field, auto) { have = field.size(); });
   }
   const int64_t need = typed_entries(type, elements);
-  require(have == need && typed == have && proto.raw_data().empty(), ErrorCode::invalid_model,
+  require(have == need && typed == have && raw == 0, ErrorCode::invalid_model,
           "{}{} needs {} entries in the field for its type, has {} (and {} in other fields)", to_string(type),
-          to_string(dims), need, have, typed - have + static_cast<int64_t>(proto.raw_data().size()));
+          to_string(dims), need, have, typed - have + static_cast<int64_t>(raw));
   Tensor tensor = type == DataType::string ? take_strings(std::move(dims), proto)
                                            : read_typed(type, std::move(dims), proto);
   clear_data(proto);
@@ -172,24 +174,27 @@ Tensor take_elements(DataType type, Dims dims, TensorProto& proto, ExternalFiles
 
 }  // namespace
 
-Tensor take_tensor(TensorProto& proto, ExternalFiles& files) {
+Tensor take_tensor(TensorProto& proto, TensorSources& sources) {
   require(!proto.has_segment(), ErrorCode::unsupported, "tensors in segments are not supported");
   const DataType type = read_element_type(proto.data_type());
   Dims dims(proto.dims().begin(), proto.dims().end());
-  Tensor tensor = take_elements(type, std::move(dims), proto, files);
+  Tensor tensor = take_elements(type, std::move(dims), proto, sources);
   if (type == DataType::boolean) normalize_bools(tensor);
   proto.clear_dims();
   proto.clear_data_type();
   return tensor;
 }
 
-void put_tensor(const Tensor& tensor, TensorProto& proto) {
+void put_tensor(const Tensor& tensor, TensorProto& proto, DeferredTensors* deferred) {
   const bool typed = proto.int32_data_size() != 0;
   clear_data(proto);
   proto.set_data_type(static_cast<int32_t>(tensor.type()));
   proto.mutable_dims()->Assign(tensor.dims().begin(), tensor.dims().end());
   if (tensor.type() == DataType::string) {
     for (const std::string& s : tensor.values<std::string>()) proto.add_string_data(s);
+  } else if (!typed && deferred && tensor.bytes() >= kLargeTensor) {
+    proto.set_raw_data(std::string());
+    deferred->insert_or_assign(&proto, tensor);
   } else if (!typed) {
     proto.set_raw_data(tensor.raw(), tensor.bytes());
   } else {
@@ -202,16 +207,16 @@ void put_tensor(const Tensor& tensor, TensorProto& proto) {
   }
 }
 
-SparseTensor take_sparse_tensor(SparseTensorProto& proto, ExternalFiles& files) {
+SparseTensor take_sparse_tensor(SparseTensorProto& proto, TensorSources& sources) {
   require(proto.has_values() && proto.has_indices(), ErrorCode::invalid_model,
           "a sparse tensor needs values and indices");
   SparseTensor out;
   out.dims.assign(proto.dims().begin(), proto.dims().end());
   const int64_t elements = checked_elements(out.dims);
   out.values_name = proto.values().name();
-  with_context([&] { out.values = take_tensor(*proto.mutable_values(), files); },
+  with_context([&] { out.values = take_tensor(*proto.mutable_values(), sources); },
                [] { return "sparse values"; });
-  with_context([&] { out.indices = take_tensor(*proto.mutable_indices(), files); },
+  with_context([&] { out.indices = take_tensor(*proto.mutable_indices(), sources); },
                [] { return "sparse indices"; });
   proto.clear_dims();
 

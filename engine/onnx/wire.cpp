@@ -87,6 +87,14 @@ int graph_depth(std::span<const uint8_t> graph, int depth) {
        what, kDeepestMessage);
 }
 
+// Of less than 2 GiB.
+bool try_parse(std::span<const std::byte> bytes, google::protobuf::MessageLite& message) {
+  CodedInputStream in(reinterpret_cast<const uint8_t*>(bytes.data()), static_cast<int>(bytes.size()));
+  in.SetRecursionLimit(kDeepestMessage);
+  in.SetTotalBytesLimit(INT_MAX);
+  return message.ParseFromCodedStream(&in) && in.ConsumedEntireMessage();
+}
+
 template <class Message>
 Message parse(std::span<const std::byte> bytes, std::string_view what) {
   require(!bytes.empty(), ErrorCode::invalid_model, "is empty");
@@ -94,13 +102,8 @@ Message parse(std::span<const std::byte> bytes, std::string_view what) {
           "has {} bytes; a protobuf message has less than 2 GiB (larger models keep their weights as "
           "external data)",
           bytes.size());
-  CodedInputStream in(reinterpret_cast<const uint8_t*>(bytes.data()), static_cast<int>(bytes.size()));
-  in.SetRecursionLimit(kDeepestMessage);
-  in.SetTotalBytesLimit(INT_MAX);
   Message message;
-  if (!message.ParseFromCodedStream(&in) || !in.ConsumedEntireMessage()) {
-    fail_parse(bytes, what, std::is_same_v<Message, ModelProto>);
-  }
+  if (!try_parse(bytes, message)) fail_parse(bytes, what, std::is_same_v<Message, ModelProto>);
   return message;
 }
 
@@ -110,13 +113,22 @@ ModelProto parse_model_message(std::span<const std::byte> bytes) {
   return parse<ModelProto>(bytes, "an ONNX model");
 }
 
+bool try_parse_model_message(std::string_view bytes, ModelProto& model) {
+  return !bytes.empty() && bytes.size() <= static_cast<size_t>(INT_MAX) &&
+         try_parse(std::as_bytes(std::span(bytes.data(), bytes.size())), model);
+}
+
 TensorProto parse_tensor_message(std::span<const std::byte> bytes) {
   return parse<TensorProto>(bytes, "a tensor");
 }
 
+void check_message_size(size_t bytes) {
+  require(bytes <= static_cast<size_t>(INT_MAX), ErrorCode::limit,
+          "would have {} bytes; a protobuf message has less than 2 GiB", bytes);
+}
+
 std::string serialize_message(const google::protobuf::MessageLite& message) {
-  require(message.ByteSizeLong() <= static_cast<size_t>(INT_MAX), ErrorCode::limit,
-          "would have {} bytes; a protobuf message has less than 2 GiB", message.ByteSizeLong());
+  check_message_size(message.ByteSizeLong());
   std::string out;
   require(message.SerializeToString(&out), ErrorCode::internal, "a message cannot be serialized");
   return out;

@@ -185,10 +185,11 @@ Rounded scale_weight(const Tensor& weight, const WeightView& view, std::span<con
                      std::span<const double> input_scale) {
   Rounded result;
   result.tensor = Tensor(weight.type(), weight.dims());
+  const Tensor source = weight.in_memory();  // of a file, read for this alone
   Tally tally(view.outputs());
   dispatch<FloatTypes>(weight.type(), [&](auto tag) {
     using T = typename decltype(tag)::type;
-    const T* in = weight.data<T>();
+    const T* in = source.data<T>();
     T* out = result.tensor.mutable_data<T>();
     constexpr int64_t kGrain = 1 << 16;
     const int64_t per_channel = weight.size() / std::max<int64_t>(view.outputs(), 1);
@@ -211,9 +212,10 @@ WeightedSums weighted_sums(const Tensor& weight, const WeightView& v, std::span<
   result.sum.assign(count, 0.0);
   result.magnitude.assign(count, 0.0);
   result.terms = v.output_first ? v.second : v.first;
+  const Tensor source = weight.in_memory();
   dispatch<FloatTypes>(weight.type(), [&](auto tag) {
     using T = typename decltype(tag)::type;
-    const T* w = weight.data<T>();
+    const T* w = source.data<T>();
     for (int64_t o = 0; o < v.outer; ++o) {
       for (int64_t a = 0; a < v.first; ++a) {
         for (int64_t b = 0; b < v.second; ++b, w += v.inner) {

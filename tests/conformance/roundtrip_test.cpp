@@ -12,8 +12,10 @@
 #include <vector>
 
 #include "engine/core/file.h"
+#include "engine/onnx/export.h"
 #include "engine/onnx/onnx.h"
 #include "engine/onnx/onnx.pb.h"
+#include "engine/onnx/wire.h"
 
 namespace plica {
 namespace {
@@ -74,6 +76,10 @@ void check(const fs::path& path) {
     const auto file = MappedFile::open(path);
     const std::string_view bytes(reinterpret_cast<const char*>(file->bytes().data()), file->bytes().size());
     EXPECT_TRUE(normalized(ours) == normalized(bytes)) << "the exported model differs";
+    const auto in_memory = parse_model(file->bytes(), path.parent_path());
+    EXPECT_TRUE(onnx_format::serialize_message(onnx_format::export_model(*in_memory, nullptr, nullptr)) ==
+                ours)
+        << "parsed from memory and written as one message it differs";
     const auto again = parse_model(std::as_bytes(std::span(ours)));
     EXPECT_TRUE(serialize_model(*again) == ours) << "exporting what was exported differs";
     EXPECT_TRUE(serialize_model(*again->clone()) == ours) << "exporting a clone differs";

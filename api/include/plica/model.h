@@ -99,7 +99,8 @@ class Model {
     size_t external_data_threshold = 0;
   };
 
-  // Reads a file; its external data must lie in its directory or below.
+  // Reads a file; its external data must lie in its directory or below. Large tensors are read when they are first
+  // needed: until then the file may be replaced or deleted, but writing into it makes what needs them fail with io.
   static Model load(const std::filesystem::path& path);
   // From memory, without external data. The bytes are not needed after the call.
   static Model parse(std::span<const std::byte> bytes);
@@ -122,6 +123,7 @@ class Model {
   void save(const std::filesystem::path& path, const SaveOptions& options) const;
   // The bytes of the file, the same for the same model. Throws limit beyond 2 GiB.
   std::string serialize() const;
+  size_t serialized_size() const;  // of those bytes, without making them
 
   // In the model's order. Inputs include those with a default.
   std::vector<TensorInfo> inputs() const;

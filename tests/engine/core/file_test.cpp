@@ -6,6 +6,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include <chrono>
 #include <csignal>
 #include <cstring>
 #include <fstream>
@@ -199,6 +200,60 @@ TEST_F(FileTest, LongAndOddNames) {
   EXPECT_EQ(display_name("plain name"), "plain name");
   EXPECT_EQ(display_name(path), path.string());
   EXPECT_EQ(display_name("line\nbreak"), "'line\\x0abreak'");
+}
+
+TEST_F(FileTest, ReadsByPosition) {
+  const fs::path path = dir_ / "f";
+  write_file(path, "0123456789");
+  const auto file = ReadableFile::open(path);
+  EXPECT_EQ(file->size(), 10u);
+  std::string out(4, ' ');
+  file->read(3, std::as_writable_bytes(std::span(out)));
+  EXPECT_EQ(out, "3456");
+  file->read(10, {});
+  EXPECT_EQ(error_of([&] { file->read(7, std::as_writable_bytes(std::span(out))); }).code(),
+            ErrorCode::internal);
+  EXPECT_EQ(file->map()->bytes().size(), 10u);
+
+  write_file(path, "replaced");
+  file->read(0, std::as_writable_bytes(std::span(out)));
+  EXPECT_EQ(out, "0123");
+}
+
+TEST_F(FileTest, ReadingAFileThatIsWrittenToFails) {
+  const fs::path path = dir_ / "f";
+  std::string out(4, ' ');
+  const auto read_after = [&](auto&& change) {
+    write_file(path, "0123456789");
+    fs::last_write_time(path, fs::file_time_type::clock::now() - std::chrono::hours(1));
+    const auto file = ReadableFile::open(path);
+    change();
+    return error_of([&] { file->read(6, std::as_writable_bytes(std::span(out))); });
+  };
+  expect_io_error_naming(path, read_after([&] { fs::resize_file(path, 7); }));
+  expect_io_error_naming(path, read_after([&] { fs::resize_file(path, 1000); }));
+  expect_io_error_naming(path, read_after([&] { std::fstream(path, std::ios::in | std::ios::out) << "x"; }));
+}
+
+TEST_F(FileTest, ReadableFilesAreRegular) {
+  for (const fs::path& path : {dir_, dir_ / "missing", fs::path("/dev/null")})
+    expect_io_error_naming(path, error_of([&] { ReadableFile::open(path); }));
+}
+
+TEST_F(FileTest, WritesRangesOfOtherFiles) {
+  std::string bytes(size_t{1} << 20, ' ');
+  for (size_t i = 0; i < bytes.size(); ++i) bytes[i] = static_cast<char>(i * i >> 7);
+  write_file(dir_ / "from", bytes);
+  const auto from = ReadableFile::open(dir_ / "from");
+  for (const size_t size :
+       {size_t{0}, size_t{1}, size_t{256} << 10, (size_t{256} << 10) + 1, size_t{1000000}}) {
+    AtomicFile to(dir_ / "to");
+    to.write("<");
+    to.write(FileRange{from, 33, size});
+    to.write(">");
+    to.commit();
+    EXPECT_TRUE(read(dir_ / "to") == "<" + bytes.substr(33, size) + ">") << size;
+  }
 }
 
 }  // namespace

@@ -1,8 +1,16 @@
 #include "engine/core/tensor.h"
 
 #include <gtest/gtest.h>
+#include <unistd.h>
+
+#include <filesystem>
+#include <numeric>
+#include <string>
+#include <thread>
+#include <vector>
 
 #include "engine/core/error.h"
+#include "engine/core/file.h"
 
 namespace plica {
 namespace {
@@ -96,6 +104,102 @@ TEST(Tensor, IdenticalMeansBytes) {
   EXPECT_FALSE(Tensor::of({1.f}, {1}).identical_to(Tensor::scalar(1.f)));
   EXPECT_TRUE(
       Tensor::zeros(DataType::float32, {0, 3}).identical_to(Tensor::zeros(DataType::float32, {0, 3})));
+}
+
+// ---- in a file
+
+class TensorInFile : public testing::Test {
+ protected:
+  TensorInFile() {
+    std::vector<int32_t> numbers(5000);
+    std::iota(numbers.begin(), numbers.end(), 7);
+    const auto bytes = std::as_bytes(std::span(numbers));
+    AtomicFile out(path_);
+    out.write("x");  // so that the elements are not aligned in the file
+    out.write(bytes);
+    out.commit();
+    range_ = {ReadableFile::open(path_), 1, bytes.size()};
+    expected_ = Tensor::of(numbers, {50, 100});
+  }
+  ~TensorInFile() override { std::filesystem::remove(path_); }
+
+  const std::filesystem::path path_ =
+      std::filesystem::temp_directory_path() / ("plica-tensor-" + std::to_string(::getpid()));
+  FileRange range_;
+  Tensor expected_;
+};
+
+TEST_F(TensorInFile, IsReadOnceForAllCopies) {
+  const Tensor t = Tensor::in_file(DataType::int32, {50, 100}, range_);
+  const Tensor copy = t;
+  const Tensor flat = t.reshaped({5000});
+  EXPECT_EQ(t.bytes(), 20000u);
+  ASSERT_NE(t.unread(), nullptr);
+  EXPECT_EQ(t.unread()->offset, 1u);
+  EXPECT_EQ(t.buffer_id(), flat.buffer_id());
+  EXPECT_TRUE(t.identical_to(copy));
+  EXPECT_NE(t.unread(), nullptr);
+  EXPECT_EQ(flat.data<int32_t>()[4999], 5006);
+  EXPECT_EQ(t.unread(), nullptr);
+  EXPECT_EQ(copy.raw(), flat.raw());
+  EXPECT_EQ(reinterpret_cast<uintptr_t>(t.raw()) % 64, 0u);
+  EXPECT_TRUE(copy.identical_to(expected_));
+  EXPECT_NE(copy.buffer_id(), expected_.buffer_id());
+}
+
+TEST_F(TensorInFile, ACloneIsReadForItself) {
+  const Tensor t = Tensor::in_file(DataType::int32, {50, 100}, range_);
+  Tensor clone = t.clone();
+  EXPECT_TRUE(clone.identical_to(expected_));
+  EXPECT_TRUE(t.in_memory().identical_to(expected_));
+  EXPECT_NE(t.unread(), nullptr);
+  EXPECT_EQ(t.in_memory().unread(), nullptr);
+  clone.mutable_data<int32_t>()[0] = -1;
+  EXPECT_TRUE(t.identical_to(expected_));
+  EXPECT_EQ(t.in_memory().raw(), t.raw());
+  EXPECT_THROW(Tensor(t).mutable_raw(), Error);
+}
+
+TEST_F(TensorInFile, IsComparedWithoutKeepingIt) {
+  const Tensor t = Tensor::in_file(DataType::int32, {50, 100}, range_);
+  EXPECT_TRUE(t.identical_to(expected_));
+  EXPECT_TRUE(expected_.identical_to(t));
+  EXPECT_TRUE(t.identical_to(Tensor::in_file(DataType::int32, {50, 100}, range_)));
+  for (const size_t at : {0, 1023, 1024, 1025, 4999}) {
+    Tensor other = expected_.clone();
+    other.mutable_data<int32_t>()[at] ^= 1;
+    EXPECT_FALSE(t.identical_to(other)) << at;
+    EXPECT_FALSE(other.identical_to(t)) << at;
+  }
+  range_.offset = 0;
+  EXPECT_FALSE(t.identical_to(Tensor::in_file(DataType::int32, {50, 100}, range_)));
+  EXPECT_NE(t.unread(), nullptr);
+}
+
+TEST_F(TensorInFile, IsCheckedAgainstItsRange) {
+  EXPECT_THROW(Tensor::in_file(DataType::int32, {50, 101}, range_), Error);
+  EXPECT_THROW(Tensor::in_file(DataType::string, {50, 100}, range_), Error);
+  EXPECT_THROW(Tensor::in_file(DataType::int32, {50, 100}, range_).data<float>(), Error);
+}
+
+TEST_F(TensorInFile, AnErrorLeavesItUnread) {
+  const Tensor t = Tensor::in_file(DataType::int32, {50, 100}, range_);
+  std::filesystem::resize_file(path_, 100);
+  EXPECT_THROW(t.raw(), Error);
+  EXPECT_THROW(t.clone(), Error);
+  EXPECT_NE(t.unread(), nullptr);
+}
+
+TEST_F(TensorInFile, FromSeveralThreads) {
+  for (int round = 0; round < 20; ++round) {
+    const Tensor t = Tensor::in_file(DataType::int32, {50, 100}, range_);
+    std::vector<const void*> seen(8);
+    std::vector<std::thread> threads;
+    for (const void*& s : seen) threads.emplace_back([&s, t] { s = t.raw(); });
+    for (std::thread& thread : threads) thread.join();
+    for (const void* s : seen) EXPECT_EQ(s, t.raw());
+    EXPECT_TRUE(t.identical_to(expected_));
+  }
 }
 
 }  // namespace

@@ -37,7 +37,7 @@ std::string some_bytes(DataType type, size_t count) {
 }
 
 Tensor take(TensorProto proto) {
-  ExternalFiles none{std::filesystem::path()};
+  TensorSources none{ExternalFiles(std::filesystem::path())};
   return take_tensor(proto, none);
 }
 
@@ -51,7 +51,7 @@ TEST(TensorData, EveryTypeThroughRawAndTypedFields) {
     proto.add_dims(5);
     proto.set_raw_data(raw);
 
-    ExternalFiles none{std::filesystem::path()};
+    TensorSources none{ExternalFiles(std::filesystem::path())};
     TensorProto left = proto;
     const Tensor tensor = take_tensor(left, none);
     EXPECT_EQ(left.ByteSizeLong(), 0u);
@@ -149,7 +149,7 @@ TEST(TensorData, LargeRawDataAreMovedNotCopied) {
   proto.add_dims(1000);
   proto.set_raw_data(std::string(4000, 'x'));
   const void* data = proto.raw_data().data();
-  ExternalFiles none{std::filesystem::path()};
+  TensorSources none{ExternalFiles(std::filesystem::path())};
   const Tensor t = take_tensor(proto, none);
   EXPECT_EQ(t.raw(), data);
   EXPECT_EQ(t.values<float>().back(), t.values<float>().front());
@@ -219,7 +219,7 @@ TEST(SparseTensors, ChecksTheirParts) {
   good.mutable_indices()->add_int64_data(0);
   good.mutable_indices()->add_int64_data(5);
   const auto take_sparse = [](SparseTensorProto proto) {
-    ExternalFiles none{std::filesystem::path()};
+    TensorSources none{ExternalFiles(std::filesystem::path())};
     return take_sparse_tensor(proto, none);
   };
   EXPECT_EQ(take_sparse(good).dims, (Dims{2, 3}));

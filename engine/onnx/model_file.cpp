@@ -1,0 +1,150 @@
+#include "engine/onnx/model_file.h"
+
+#include <climits>
+#include <cstdint>
+#include <utility>
+
+#include "engine/core/checked.h"
+#include "engine/core/fail.h"
+#include "engine/onnx/import.h"
+#include "engine/onnx/wire.h"
+
+namespace plica::onnx_format {
+namespace {
+
+// Below this, reading at once costs less than coming back.
+constexpr size_t kLeastInFile = 4096;
+
+struct Structure {
+  ModelProto model;  // deferred raw_data are empty in it
+  std::unordered_map<const TensorProto*, FileRange> raw_data;
+};
+
+std::optional<Structure> read_structure(const std::shared_ptr<const ReadableFile>& file) {
+  if (file->size() == 0 || file->size() > static_cast<size_t>(INT_MAX)) return std::nullopt;
+  const auto fields = scan_raw_data(WireBytes(*file), kLeastInFile, SIZE_MAX);
+  if (!fields) return std::nullopt;
+  const WireRewriter rewriter(*fields, std::vector<size_t>(fields->size(), 0), file->size());
+  std::string bytes;
+  bytes.reserve(rewriter.size());
+  const auto copy = [&](size_t begin, size_t end) {
+    const size_t at = bytes.size();
+    bytes.resize(at + (end - begin));
+    file->read(begin, std::as_writable_bytes(std::span(bytes)).subspan(at));
+  };
+  rewriter.run(
+      copy, [&](std::string_view text) { bytes += text; }, [](size_t) {});
+
+  Structure out;
+  if (!try_parse_model_message(bytes, out.model)) return std::nullopt;
+  const auto tensors = tensors_of(out.model, *fields);
+  if (!tensors) return std::nullopt;
+  for (size_t i = 0; i < fields->size(); ++i) {
+    const WireField& f = (*fields)[i];
+    if (f.kind == WireField::Kind::raw_data)
+      out.raw_data.emplace((*tensors)[i], FileRange{file, f.begin, f.end - f.begin});
+  }
+  return out;
+}
+
+}  // namespace
+
+std::unique_ptr<ModelGraph> read_model(const std::shared_ptr<const ReadableFile>& file,
+                                       const std::filesystem::path& directory) {
+  std::optional<Structure> structure = read_structure(file);
+  if (!structure) return nullptr;
+  TensorSources sources{ExternalFiles(directory)};
+  sources.raw_data = std::move(structure->raw_data);
+  auto model = import_model(structure->model, sources);
+  // A tensor that nobody took is in an extension now, without its elements.
+  return sources.raw_data.empty() ? std::move(model) : nullptr;
+}
+
+SerializedModel::SerializedModel(const ModelGraph& model, TensorSink* sink) {
+  DeferredTensors deferred;
+  ModelProto proto = export_model(model, sink, &deferred);
+  message_ = serialize_message(proto);
+  if (!place(deferred, proto)) {
+    fields_.clear();
+    bodies_.clear();
+    size_t total = message_.size();
+    for (const auto& [_, tensor] : deferred) total = checked_add(total, tensor.bytes());
+    check_message_size(total);
+    for (const auto& [tensor_proto, tensor] : deferred)
+      tensor_proto->set_raw_data(tensor.raw(), tensor.bytes());
+    message_ = serialize_message(proto);
+  }
+  std::vector<size_t> sizes;
+  for (const Tensor& body : bodies_) sizes.push_back(body.bytes());
+  rewriter_ = std::make_unique<WireRewriter>(fields_, std::move(sizes), message_.size());
+  check_message_size(size());
+}
+
+bool SerializedModel::place(const DeferredTensors& deferred, ModelProto& proto) {
+  auto fields = scan_raw_data(WireBytes(message_), 0, 0);
+  const auto tensors = fields ? tensors_of(proto, *fields) : std::nullopt;
+  if (!tensors) return false;
+  fields_ = std::move(*fields);
+  bodies_.resize(fields_.size());
+  size_t placed = 0;
+  for (size_t i = 0; i < fields_.size(); ++i) {
+    const auto it = deferred.find((*tensors)[i]);
+    if (it == deferred.end()) continue;
+    bodies_[i] = it->second;
+    ++placed;
+  }
+  return placed == deferred.size();
+}
+
+size_t SerializedModel::size() const { return rewriter_->size(); }
+
+void SerializedModel::write(AtomicFile& file) const {
+  // Pieces between large tensors are small.
+  std::string pending;
+  const auto flush = [&] {
+    file.write(pending);
+    pending.clear();
+  };
+  const auto text = [&](std::string_view piece) {
+    constexpr size_t kMostPending = size_t{256} << 10;
+    pending += piece;
+    if (pending.size() >= kMostPending) flush();
+  };
+  const auto body = [&](size_t field) {
+    flush();
+    write_elements(bodies_[field], file);
+  };
+  rewriter_->run(
+      [&](size_t begin, size_t end) { text(std::string_view(message_).substr(begin, end - begin)); }, text,
+      body);
+  flush();
+}
+
+std::string SerializedModel::text() const {
+  std::string out;
+  out.reserve(size());
+  const auto body = [&](size_t field) {
+    const Tensor& tensor = bodies_[field];
+    const FileRange* range = tensor.unread();
+    if (!range) {
+      out.append(static_cast<const char*>(tensor.raw()), tensor.bytes());
+      return;
+    }
+    const size_t at = out.size();
+    out.resize(at + range->size);
+    range->read(std::as_writable_bytes(std::span(out)).subspan(at));
+  };
+  rewriter_->run([&](size_t begin, size_t end) { out.append(message_, begin, end - begin); },
+                 [&](std::string_view piece) { out += piece; }, body);
+  return out;
+}
+
+void write_elements(const Tensor& tensor, AtomicFile& file) {
+  if (const FileRange* range = tensor.unread()) {
+    file.write(*range);
+  } else {
+    file.write({static_cast<const std::byte*>(tensor.raw()), tensor.bytes()});
+  }
+}
+
+}  // namespace plica::onnx_format

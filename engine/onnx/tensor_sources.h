@@ -1,0 +1,30 @@
+// Where the elements of a model's tensors come from beside its message.
+#pragma once
+
+#include <optional>
+#include <unordered_map>
+#include <utility>
+
+#include "engine/core/file.h"
+#include "engine/onnx/external_data.h"
+#include "engine/onnx/messages.h"
+
+namespace plica::onnx_format {
+
+struct TensorSources {
+  explicit TensorSources(ExternalFiles files) : external(std::move(files)) {}
+
+  ExternalFiles external;
+  // raw_data that were left in the model's file: in the message the field is there, and empty.
+  std::unordered_map<const TensorProto*, FileRange> raw_data;
+
+  std::optional<FileRange> take_raw_data(const TensorProto& proto) {
+    const auto it = raw_data.find(&proto);
+    if (it == raw_data.end()) return std::nullopt;
+    std::optional<FileRange> out = std::move(it->second);
+    raw_data.erase(it);
+    return out;
+  }
+};
+
+}  // namespace plica::onnx_format
