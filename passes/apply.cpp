@@ -180,6 +180,8 @@ class Editor {
     for (const auto& note : patch_.notes()) add_note(note);
   }
 
+  Node* made_node(int made) const { return made_[static_cast<size_t>(made)]->producer(); }
+
  private:
   Value* resolve(const Operand& operand) const {
     return operand.made >= 0 ? made_[static_cast<size_t>(operand.made)] : operand.value;
@@ -200,8 +202,16 @@ class Editor {
         std::vector<Value*> inputs;
         for (const Operand& o : n.inputs) inputs.push_back(resolve(o));
         Value* output = graph.add_value(graph.fresh_name(n.output_base_name));
-        graph.add_node(n.op_type, "", inputs, {output}, n.attributes, const_cast<Node*>(n.before))->name =
-            n.name;
+        Node* node =
+            graph.add_node(n.op_type, "", inputs, {output}, n.attributes, const_cast<Node*>(n.before));
+        node->name = n.name;
+        if (n.like) {
+          node->name = n.like->name;
+          node->overload = n.like->overload;
+          node->doc_string = n.like->doc_string;
+          node->metadata = n.like->metadata;
+          node->extension = n.like->extension;
+        }
         made_.push_back(output);
       }
       facts_.set(made_.back(), types_.made(i));
@@ -267,13 +277,14 @@ class Editor {
     }
   }
 
-  static void add_note(const Patch::Note& note) {
-    for (auto& [key, text] : note.node->metadata) {
+  void add_note(const Patch::Note& note) {
+    Metadata& metadata = (note.node ? note.node : made_node(note.made))->metadata;
+    for (auto& [key, text] : metadata) {
       if (key != note.key) continue;
       text += ", " + note.text;
       return;
     }
-    note.node->metadata.emplace_back(note.key, note.text);
+    metadata.emplace_back(note.key, note.text);
   }
 
   ModelGraph& model_;
@@ -287,7 +298,7 @@ class Editor {
 
 }  // namespace
 
-std::optional<Skip> Applier::apply(const Patch& patch, const std::function<void(const Node&)>& gone) {
+std::optional<Skip> Applier::apply(Patch& patch, const std::function<void(const Node&)>& gone) {
   const DyingNodes dying(patch, kept_);
   std::optional<PatchTypes> types;
   try {
@@ -297,7 +308,9 @@ std::optional<Skip> Applier::apply(const Patch& patch, const std::function<void(
     return Skip{"the result would not be valid: " + error.message(), "", nullptr};
   }
   if (auto skip = check(model_, patch, dying, *types, facts_, kept_)) return skip;
-  Editor(model_, facts_, patch, *types).apply(dying, gone);
+  Editor editor(model_, facts_, patch, *types);
+  editor.apply(dying, gone);
+  for (int made : patch.made_absorbers) patch.absorbers.push_back(editor.made_node(made));
   return std::nullopt;
 }
 

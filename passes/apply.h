@@ -25,7 +25,7 @@ class Applier {
 
   // Nothing when the patch was applied; why not, otherwise. `gone` is called for each node before it is
   // removed, with those in its subgraphs.
-  std::optional<Skip> apply(const Patch& patch, const std::function<void(const Node&)>& gone);
+  std::optional<Skip> apply(Patch& patch, const std::function<void(const Node&)>& gone);
 
  private:
   ModelGraph& model_;

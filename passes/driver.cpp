@@ -1,5 +1,7 @@
 #include "passes/driver.h"
 
+#include <algorithm>
+
 #include "engine/core/fail.h"
 
 namespace plica {
@@ -34,7 +36,7 @@ Driver::Driver(ModelGraph& model, const OptimizeOptions& options,
       kept_(std::move(kept)),
       listener_(listener),
       applier_(model, facts_, kept_),
-      growth_left_(options.constant_bytes),
+      growth_left_(options.growth_bytes),
       work_left_(saturating_times(options.constant_bytes, kWorkFactor)) {}
 
 bool Driver::run(const Pass& pass) {
@@ -91,7 +93,14 @@ void Driver::visit(Node& node, const Pass& pass) {
 }
 
 bool Driver::try_rule(const Node* node, Graph& graph, const Rule& rule) {
-  const RuleContext context{model_, facts_, options_.constant_bytes, growth_left_, work_left_};
+  const int64_t spent = options_.growth_bytes - growth_left_;
+  const RuleContext context{.model = model_,
+                            .facts = facts_,
+                            .kept = kept_,
+                            .constant_bytes = options_.constant_bytes,
+                            .constants_left = std::min(options_.constant_bytes - spent, growth_left_),
+                            .growth_left = growth_left_,
+                            .work_left = work_left_};
   RuleResult result;
   try {
     result = node ? rule.on_node(*node, context) : rule.on_graph(graph, context);

@@ -60,8 +60,8 @@ bool DyingNodes::drops(const Use& use) const {
 }
 
 bool DyingNodes::stays_in_use(const Value& value) const {
+  if (replaced_.contains(&value)) return false;  // new nodes that read it will read what replaces it
   if (referenced_.contains(&value)) return true;
-  if (replaced_.contains(&value)) return false;
   if (value.is_graph_output()) return true;
   for (const Use& use : value.uses()) {
     if (!drops(use)) return true;

@@ -21,6 +21,8 @@ void add_declared(Facts& facts, const Type& declared) {
 
 }  // namespace
 
+bool is_quantization(const Node& node) { return node.is("DequantizeLinear") || node.is("QuantizeLinear"); }
+
 const Facts& ModelFacts::of(const Value* value) const {
   static const Facts kNothing;
   auto it = map_.find(value);
@@ -60,7 +62,7 @@ void ModelFacts::infer(const Node& node) {
     for (int i = 0; i < node.num_inputs(); ++i)
       inputs.push_back(node.has_input(i) ? &of(node.input(i)) : nullptr);
     try {
-      outputs = infer_values(node, inputs, kSmall);
+      outputs = is_quantization(node) ? infer_node(node, inputs) : infer_values(node, inputs, kSmall);
     } catch (const Error& error) {
       if (error.code() == ErrorCode::internal) throw;
     }

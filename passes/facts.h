@@ -12,6 +12,9 @@
 
 namespace plica {
 
+// QuantizeLinear, DequantizeLinear: a quantized constant is a compressed one, and is not computed.
+bool is_quantization(const Node& node);
+
 class ModelFacts {
  public:
   // Forgets everything and infers the model anew.

@@ -35,8 +35,6 @@ constexpr std::array kLinearTime = std::to_array<std::string_view>(
 
 bool is_linear_time(std::string_view op) { return std::ranges::find(kLinearTime, op) != kLinearTime.end(); }
 
-bool is_quantization(const Node& node) { return node.is("DequantizeLinear") || node.is("QuantizeLinear"); }
-
 int64_t bytes_of_tensor(const Tensor& tensor) {
   if (tensor.type() != DataType::string) return static_cast<int64_t>(tensor.bytes());
   int64_t bytes = 0;
@@ -142,7 +140,7 @@ RuleResult evaluate_constant(const Node& node, const RuleContext& context) {
   if (bytes > context.constant_bytes) return NoMatch{};
   if (bytes > kSmallBytes && bytes / kMostGrowth > in.bytes) return NoMatch{};
   const int64_t growth = std::max<int64_t>(bytes - in.freed, 0);
-  if (growth > context.growth_left || checked_add(bytes, in.bytes) > context.work_left) return NoMatch{};
+  if (growth > context.constants_left || checked_add(bytes, in.bytes) > context.work_left) return NoMatch{};
   if (!is_linear_time(node.op_type()) && (elements > kMostSteps / std::max<int64_t>(in.elements, 1))) {
     return NoMatch{};
   }

@@ -39,11 +39,18 @@ class Verdicts : public DriverListener {
     });
   }
 
-  void skipped(const Node& node, const Rule&, const Skip& skip) override {
+  void skipped(const Node& node, const Rule& rule, const Skip& skip) override {
     auto it = index_.find(&node);
     if (it == index_.end()) return;
     BatchNormVerdict& v = list_[it->second];
     examine_again(v, node);
+    if (rule.name == "fold_affine_forward" && !v.reason.empty()) {
+      // Why it did not go backward either was said just before; or, where only this rule runs, in the last
+      // round.
+      if (!v.reason.ends_with(skip.reason)) v.reason += "; " + skip.reason;
+      if (v.fix.empty()) v.fix = skip.fix;
+      return;
+    }
     v.reason = skip.reason;
     v.fix = skip.fix;
     v.blocking = skip.blocking ? label_of(*skip.blocking) : "";
@@ -90,7 +97,7 @@ class Verdicts : public DriverListener {
         v.fix = "leave it out of the list of nodes to keep";
       } else if (!rule_enabled) {
         v.reason = "the rule that folds it is switched off";
-        v.fix = "enable fold_batch_norm_into_linear";
+        v.fix = "enable fold_affines";
       } else if (at_limit && v.reason.empty()) {
         v.reason = fmt::format("the limit of {} rewrites was reached", options.max_rewrites);
         v.fix = "raise the limit";
@@ -146,6 +153,7 @@ std::unordered_set<const Node*> find_kept(const ModelGraph& model, const std::ve
 OptimizeReport optimize(ModelGraph& model, const OptimizeOptions& options) {
   const auto enabled = enabled_rules(options.disable, options.only);
   require(options.constant_bytes >= 0, ErrorCode::invalid_argument, "constant_bytes is negative");
+  require(options.growth_bytes >= 0, ErrorCode::invalid_argument, "growth_bytes is negative");
   auto kept = find_kept(model, options.keep);
 
   OptimizeReport report;
@@ -164,8 +172,9 @@ OptimizeReport optimize(ModelGraph& model, const OptimizeOptions& options) {
   report.nodes_after = count_nodes(model.graph);
   report.rules = driver.rewrites();
   report.last_rewrite = std::move(verdicts).last_rewrite();
-  report.batch_norms =
-      std::move(verdicts).finish(options, enabled.contains("fold_batch_norm_into_linear"), driver.at_limit());
+  report.batch_norms = std::move(verdicts).finish(
+      options, enabled.contains("fold_affine_backward") || enabled.contains("fold_affine_forward"),
+      driver.at_limit());
   return report;
 }
 

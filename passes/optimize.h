@@ -20,8 +20,9 @@ struct OptimizeOptions {
   std::vector<std::string> keep;     // nodes (by name, or by first output) that no rule may change or remove
   int64_t max_rewrites = -1;         // stop after so many rewrites; negative: no bound
   int64_t constant_bytes =
-      64 << 20;  // constant folding makes no tensor larger than this, and constants grow by no more in all
-  bool verify = true;  // Graph::verify after each pass that changed something
+      64 << 20;  // constant folding makes no tensor larger than this, nor more than this in all
+  int64_t growth_bytes = 256 << 20;  // constants grow by no more in all, by folding affines into weights too
+  bool verify = true;                // Graph::verify after each pass that changed something
   // For dumps: after every pass of the first round, later after those that changed something.
   std::function<void(std::string_view pass, const ModelGraph&)> after_pass;
   std::function<void(std::string_view pass, int done, int total)> progress;  // nodes visited in this pass

@@ -33,11 +33,12 @@ class Patch {
   };
   struct NewNode {
     std::string op_type;
-    std::string name;
+    std::string name = {};
     std::string output_base_name;
     std::vector<Operand> inputs;
-    Attributes attributes;
+    Attributes attributes = {};
     const Node* before;
+    const Node* like = nullptr;  // takes over its name, doc string and metadata
   };
   using Made = std::variant<NewConstant, NewNode>;
   struct InputEdit {
@@ -55,7 +56,8 @@ class Patch {
     bool same = true;  // both hold the same
   };
   struct Note {
-    Node* node;
+    Node* node;  // or, when null, the new node
+    int made;
     std::string key, text;
   };
 
@@ -93,7 +95,10 @@ class Patch {
   void remove(Value* value) { removed_values_.push_back(value); }
   // Adds `text` to the node's metadata entry `key`, after a comma if there is one already.
   void note(Node* node, std::string key, std::string text) {
-    notes_.push_back({node, std::move(key), std::move(text)});
+    notes_.push_back({node, -1, std::move(key), std::move(text)});
+  }
+  void note(int made, std::string key, std::string text) {
+    notes_.push_back({nullptr, made, std::move(key), std::move(text)});
   }
 
   // ---- reading
@@ -109,7 +114,8 @@ class Patch {
   const std::vector<Note>& notes() const { return notes_; }
 
   // ---- what the report and the driver's budgets want to know
-  std::vector<Node*> absorbers;       // a fold: the nodes that took it in
+  std::vector<Node*> absorbers;       // a fold: the nodes that took it in,
+  std::vector<int> made_absorbers;    // and new ones, which are among the former once the patch is applied
   std::optional<double> error_bound;  // a fold: see BatchNormVerdict
   int64_t flushed = 0;                // a fold: subnormal constants that became zero
   int64_t growth_bytes = 0;           // by which constants grow

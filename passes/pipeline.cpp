@@ -25,15 +25,23 @@ constexpr std::array kRemoveNoOps = {
         .name = "remove_cast", .summary = "Cast to the type that the input has goes", .on_node = remove_cast},
 };
 
+// An affine: BatchNormalization, or Add, Sub, Mul, Div by constants. In this order for each: all of it goes,
+// or its factor, or nothing does.
 constexpr std::array kFoldAffines = {
-    Rule{.name = "fold_batch_norm_into_linear",
+    Rule{.name = "fold_affine_backward",
          .summary =
-             "BatchNormalization goes into the Conv, ConvTranspose, Gemm or MatMul (and its bias) before it",
-         .on_node = fold_batch_norm_into_linear},
-    Rule{.name = "fold_arithmetic_into_linear",
-         .summary =
-             "Mul, Add, Sub, Div by a constant for each channel go into the linear operator before them",
-         .on_node = fold_arithmetic_into_linear},
+             "an affine goes into the Conv, ConvTranspose, Gemm, MatMul and constants that it comes from, "
+             "through ReLU, pools, Concat, Add, Transpose, Reshape, ...",
+         .on_node = fold_affine_backward},
+    Rule{.name = "fold_affine_forward",
+         .summary = "an affine goes into all the linear operators that it is read by, through the same",
+         .on_node = fold_affine_forward},
+    Rule{.name = "split_affine",
+         .summary = "the factor of an affine goes forward or backward, and an Add of its offset stays",
+         .on_node = split_affine},
+    Rule{.name = "merge_affines",
+         .summary = "affines in a row that stay become one node",
+         .on_node = merge_affines},
 };
 
 constexpr std::array kRemoveDead = {

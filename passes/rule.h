@@ -9,6 +9,7 @@
 #include <span>
 #include <string>
 #include <string_view>
+#include <unordered_set>
 #include <variant>
 
 #include "engine/graph/model_graph.h"
@@ -31,7 +32,9 @@ using RuleResult = std::variant<NoMatch, Skip, Patch>;
 struct RuleContext {
   const ModelGraph& model;
   const ModelFacts& facts;
-  int64_t constant_bytes;  // the largest tensor that constant folding may make
+  const std::unordered_set<const Node*>& kept;  // nodes that no patch may change
+  int64_t constant_bytes;                       // the largest tensor that constant folding may make
+  int64_t constants_left;  // by how many bytes constant folding may still make the constants grow
   int64_t growth_left;     // by how many bytes the constants may still grow in all
   int64_t work_left;       // how many bytes constant folding may still read and write in all
 };

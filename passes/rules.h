@@ -17,9 +17,11 @@ RuleResult remove_identity(const Node& node, const RuleContext& context);
 RuleResult remove_dropout(const Node& node, const RuleContext& context);
 RuleResult remove_cast(const Node& node, const RuleContext& context);
 
-// fold/fold_into_linear.cpp
-RuleResult fold_batch_norm_into_linear(const Node& node, const RuleContext& context);
-RuleResult fold_arithmetic_into_linear(const Node& node, const RuleContext& context);
+// fold/fold_affines.cpp
+RuleResult fold_affine_backward(const Node& node, const RuleContext& context);
+RuleResult fold_affine_forward(const Node& node, const RuleContext& context);
+RuleResult split_affine(const Node& node, const RuleContext& context);
+RuleResult merge_affines(const Node& node, const RuleContext& context);
 
 // remove_dead.cpp
 RuleResult remove_dead_node(const Node& node, const RuleContext& context);

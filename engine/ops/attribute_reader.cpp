@@ -15,6 +15,10 @@ const AttributeDef& AttributeReader::definition(std::string_view name) const {
   return *it;
 }
 
+bool AttributeReader::defines(std::string_view name) const {
+  return std::ranges::find(def_->attributes, name, &AttributeDef::name) != def_->attributes.end();
+}
+
 namespace {
 
 [[noreturn]] void throw_wrong_type(const Attribute& a, AttributeType expected) {

@@ -36,6 +36,7 @@ class AttributeReader {
   const Tensor* maybe_tensor(std::string_view name) const;
 
   bool has(std::string_view name) const { return attributes_->has(name); }
+  bool defines(std::string_view name) const;  // this version of the operator has such an attribute
 
   // Checks every attribute of the node: known to the definition, of its type; required ones present. Attributes that
   // the definition does not know are refused.

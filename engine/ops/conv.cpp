@@ -51,7 +51,12 @@ void infer_conv(InferContext& context) {
             to_string(maps));
     channels = merge(maps, b[0]);
   }
-  if (!x) return context.set_output(0, type, std::nullopt);
+  if (!x) {
+    if (!w) return context.set_output(0, type, std::nullopt);
+    Shape out(std::vector<Dim>(w->dims().size()));
+    out[1] = channels;
+    return context.set_output(0, type, std::move(out));
+  }
   const std::vector<Dim> spatial = spatial_dims(*x);
   const std::vector<Dim> kernel = w ? spatial_dims(*w) : std::vector<Dim>(spatial.size());
   Shape out = {(*x)[0], channels};

@@ -47,7 +47,12 @@ void infer_conv_transpose(InferContext& context) {
             to_string(channels));
     channels = merge(channels, b[0]);
   }
-  if (!x) return context.set_output(0, type, std::nullopt);
+  if (!x) {
+    if (!w) return context.set_output(0, type, std::nullopt);
+    Shape out(std::vector<Dim>(w->dims().size()));
+    out[1] = channels;
+    return context.set_output(0, type, std::move(out));
+  }
   const std::vector<Dim> spatial(x->begin() + 2, x->end());
   const std::vector<Dim> kernel =
       w ? std::vector<Dim>(w->begin() + 2, w->end()) : std::vector<Dim>(spatial.size());

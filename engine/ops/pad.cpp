@@ -6,6 +6,7 @@
 #include "engine/core/parallel.h"
 #include "engine/ops/cast.h"
 #include "engine/ops/layout.h"
+#include "engine/ops/node_parameters.h"
 #include "engine/ops/strided_copy.h"
 
 namespace plica {
@@ -202,6 +203,23 @@ void evaluate_pad(EvaluateContext& context) {
 }
 
 }  // namespace
+
+std::optional<PadParameters> pad_parameters(const InferContext& context) {
+  if (!context.input_shape(0)) return std::nullopt;
+  const auto pads = pads_of(context, context.input_shape(0)->rank());
+  if (!pads) return std::nullopt;
+  PadParameters p{.begin = pads->begin, .end = pads->end};
+  p.constant = pad_mode(context.attributes(), context.def()) == PadMode::constant;
+  p.value_is_input = context.def().until >= 11;
+  if (!p.value_is_input) {
+    p.value = static_cast<double>(context.attributes().f("value"));
+  } else if (!context.has_input(2)) {
+    p.value = 0;
+  } else if (const Tensor* given = context.input_constant(2); given && given->size() == 1) {
+    p.value = cast_tensor(*given, DataType::float64).values<double>()[0];
+  }
+  return p;
+}
 
 std::vector<OpDef> pad_ops() {
   const AttributeDef mode{"mode", AttributeType::string, std::string_view("constant")};

@@ -11,6 +11,7 @@
 #include "engine/ops/elementwise.h"
 #include "engine/ops/evaluate.h"
 #include "engine/ops/infer.h"
+#include "engine/ops/node_parameters.h"
 #include "engine/ops/reduction.h"
 
 namespace plica {
@@ -36,22 +37,23 @@ std::vector<bool> reduced_axes(const AttributeReader& attributes, const OpDef& d
   return reduced;
 }
 
+// As given; nullopt when they are not known yet.
+std::optional<std::vector<int64_t>> given_axes(const InferContext& context) {
+  if (!axes_are_input(context.def()))
+    return context.attributes().maybe_ints("axes").value_or(std::vector<int64_t>{});
+  if (!context.has_input(1)) return std::vector<int64_t>{};
+  const auto& shape = context.input_shape(1);
+  require(!shape || shape->rank() == 1, ErrorCode::invalid_model, "the axes are of rank {}, it must be 1",
+          shape ? shape->rank() : 0);
+  if (shape && shape->known() == Dims{0}) return std::vector<int64_t>{};
+  return context.input_ints(1);
+}
+
 void infer_reduce(InferContext& context) {
   const DataType type = context.input_type(0);
   const auto& shape = context.input_shape(0);
   const bool keep = context.attributes().i("keepdims") != 0;
-  std::optional<std::vector<int64_t>> axes;
-  if (!axes_are_input(context.def())) {
-    axes = context.attributes().maybe_ints("axes").value_or(std::vector<int64_t>{});
-  } else if (!context.has_input(1)) {
-    axes.emplace();
-  } else {
-    axes = context.input_ints(1);
-    const auto& axes_shape = context.input_shape(1);
-    require(!axes_shape || axes_shape->rank() == 1, ErrorCode::invalid_model,
-            "the axes are of rank {}, it must be 1", axes_shape ? axes_shape->rank() : 0);
-    if (axes_shape && axes_shape->known() == Dims{0}) axes.emplace();
-  }
+  const auto axes = given_axes(context);
   if (!shape || !axes) {
     std::optional<Shape> unknown;
     if (shape && keep) unknown = Shape(std::vector<Dim>(static_cast<size_t>(shape->rank())));
@@ -355,6 +357,12 @@ void add(std::vector<OpDef>& ops, std::string_view name, int since_input, TypeSe
 }
 
 }  // namespace
+
+std::optional<std::vector<bool>> reduced_axes(const InferContext& context) {
+  const auto axes = given_axes(context);
+  if (!axes || !context.input_shape(0)) return std::nullopt;
+  return reduced_axes(context.attributes(), context.def(), *axes, context.input_shape(0)->rank());
+}
 
 std::vector<OpDef> reduce_ops() {
   constexpr TypeSet kTypes = types::kFloat | types::kIndex | TypeSet{DataType::uint32, DataType::uint64};

@@ -4,6 +4,7 @@
 
 #include "engine/core/checked.h"
 #include "engine/ops/layout.h"
+#include "engine/ops/node_parameters.h"
 #include "engine/ops/strided_copy.h"
 
 namespace plica {
@@ -203,6 +204,29 @@ void evaluate_reverse_sequence(EvaluateContext& context) {
 }
 
 }  // namespace
+
+std::optional<std::vector<std::optional<AxisSlice>>> axis_slices(const InferContext& context) {
+  const SliceArguments a = slice_arguments(context);
+  const auto& in = context.input_shape(0);
+  const bool known =
+      a.starts && a.ends && (a.axes || !a.has_axes) && (a.steps || !a.has_steps) && in && in->rank() >= 1;
+  if (!known) return std::nullopt;
+  std::vector<std::optional<AxisSlice>> slices(static_cast<size_t>(in->rank()), AxisSlice());
+  const std::vector<int> axes = slice_axes(a, a.starts->size(), in->rank());
+  for (size_t i = 0; i < axes.size(); ++i) {
+    const int64_t start = (*a.starts)[i], end = (*a.ends)[i], step = a.steps ? (*a.steps)[i] : 1;
+    const Dim& size = (*in)[axes[i]];
+    auto& slice = slices[static_cast<size_t>(axes[i])];
+    if (size.is_known()) {
+      const Span span = span_of(start, end, step, size.value());
+      slice = AxisSlice{span.start, span.step,
+                        span.start == 0 && span.step == 1 && span.count == size.value()};
+    } else if (!keeps_all(start, end, step)) {
+      slice.reset();
+    }
+  }
+  return slices;
+}
 
 std::vector<OpDef> slice_ops() {
   std::vector<OpDef> ops;

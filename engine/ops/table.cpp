@@ -11,9 +11,9 @@
 namespace plica {
 namespace {
 
-std::array<std::span<const OpDef>, 10> families() {
+std::array<std::span<const OpDef>, 11> families() {
   return {elementwise_ops(), activation_ops(), reduction_ops(), linear_ops(),   normalization_ops(),
-          pooling_ops(),     layout_ops(),     indexing_ops(),  resize_ops(),   constant_ops()};
+          pooling_ops(),     layout_ops(),     indexing_ops(),  resize_ops(),   constant_ops(),  quantization_ops()};
 }
 
 std::string_view canonical(std::string_view domain) { return domain == "ai.onnx" ? "" : domain; }

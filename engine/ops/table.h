@@ -32,4 +32,6 @@ std::span<const OpDef> indexing_ops();      // Gather, ...
 std::span<const OpDef> resize_ops();        // Resize, Upsample
 std::span<const OpDef> constant_ops();      // Constant, ConstantOfShape, Shape, Size, Range, Identity, Dropout
 
+std::span<const OpDef> quantization_ops();  // QuantizeLinear, DequantizeLinear
+
 }  // namespace plica

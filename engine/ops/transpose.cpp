@@ -4,6 +4,7 @@
 
 #include "engine/core/checked.h"
 #include "engine/ops/layout.h"
+#include "engine/ops/node_parameters.h"
 #include "engine/ops/strided_copy.h"
 
 namespace plica {
@@ -114,6 +115,20 @@ void evaluate_space_to_depth(EvaluateContext& context) {
 }
 
 }  // namespace
+
+std::optional<std::vector<int>> transpose_permutation(const InferContext& context) {
+  if (!context.input_shape(0)) return std::nullopt;
+  return permutation(context.attributes(), context.input_shape(0)->rank());
+}
+
+std::vector<int64_t> depth_to_space_channels(const InferContext& context, int64_t channels) {
+  const int64_t b = block_size(context.attributes()), square = checked_mul(b, b);
+  require(channels % square == 0, ErrorCode::invalid_model, "depth {} does not divide by {}", channels, square);
+  const bool crd = is_crd(context.attributes());
+  std::vector<int64_t> to;
+  for (int64_t i = 0; i < channels; ++i) to.push_back(crd ? i / square : i % (channels / square));
+  return to;
+}
 
 std::vector<OpDef> transpose_ops() {
   std::vector<OpDef> ops;

@@ -1,11 +1,16 @@
-// Moving a channel affine into the linear operator before it: absorb_at_output of linear_op.h.
+// Affines into linear operators: the algebra is in linear_op.h.
 #include <algorithm>
 #include <cmath>
-#include <functional>
-#include <limits>
 #include <optional>
 
+#include "engine/core/checked.h"
 #include "engine/core/fail.h"
+#include "engine/ops/attribute_reader.h"
+#include "engine/ops/conv_geometry.h"
+#include "engine/ops/evaluate.h"
+#include "passes/constants.h"
+#include "passes/fold/error_bound.h"
+#include "passes/fold/folded_name.h"
 #include "passes/fold/linear_op.h"
 
 namespace plica {
@@ -13,151 +18,388 @@ namespace {
 
 using Kind = LinearOp::Kind;
 
-constexpr double kUnit = std::numeric_limits<double>::epsilon() / 2;  // of rounding in double
+constexpr double kUnit = ErrorBound::kUnit;
 
-// "conv1.weight" -> "conv1.weight_folded", and that stays as it is.
-std::string folded_name(const std::string& name) {
-  return name.ends_with("_folded") ? name : name + "_folded";
-}
-
-Skip out_of_range(const Node& core, std::string_view what, int64_t channel, DataType type) {
-  return {fmt::format("in channel {} the {} of {} would not be a finite {}", channel, what, describe(core),
+Skip out_of_range(const Node& node, std::string_view what, int64_t channel, DataType type) {
+  return {fmt::format("in channel {} the {} of {} would not be a finite {}", channel, what, describe(node),
                       to_string(type)),
-          "keep this model in a type of larger range, or recalibrate the running statistics", &core};
+          "keep this model in a type of larger range, or recalibrate the running statistics", &node};
 }
 
-// What the rounding of the new constants may change, relative to what the operator can reach.
-//
-// With w' and b' the exact products and sums, and the stored ones off by dw and db, an output of channel c
-// moves by at most
-//   sum_i |dw_ci| |x_i| + |db_c|  <=  a X + b,      X = max |x|,  a = max_c sum_i |dw_ci|,  b = max_c |db_c|,
-// and outputs of the operator reach, for inputs no larger than X,
-//   Y(X) = max_c (X sum_i |w'_ci| + |b'_c|)  >=  max(A X, B),    A = max_c sum_i |w'_ci|,  B = max_c |b'_c|.
-// So the change is at most (a/A + b/B) Y(X), for any X. dw and db are measured, not estimated: flushed
-// subnormals are in them. Added are the roundings of the double arithmetic that made w' and b'. Not bounded:
-// the roundings while a model runs, of which the folded one has fewer; and outputs that stay far below Y(X)
-// because their terms cancel have a larger relative change.
-class ErrorBound {
- public:
-  void add(const Rounded& rounded, double slack) {
-    const double error = *std::ranges::max_element(rounded.error) + slack;
-    const double reach = *std::ranges::max_element(rounded.reach);
-    if (error > 0) bound_ += error / reach;
-  }
-  // Nothing when constants that should be zero are only nearly known to be.
-  std::optional<double> get() const { return std::isfinite(bound_) ? std::optional(bound_) : std::nullopt; }
-
- private:
-  double bound_ = 4 * kUnit;  // of the factors (3 roundings) and the products with the weights
-};
-
-// scale * W. Nothing when that worked.
-std::optional<Skip> absorb_scale(const LinearOp& linear, const ChannelAffine& affine,
-                                 const RuleContext& context, Patch& patch, ErrorBound& bound) {
-  if (std::ranges::all_of(affine.scale, [](double s) { return s == 1; })) return std::nullopt;
-  const Value& root = *linear.weight_root;
-  if (root.uses().size() > 1 || root.is_graph_output()) {
-    patch.growth_bytes = static_cast<int64_t>(linear.weight.bytes());
-    if (patch.growth_bytes > context.growth_left) {
-      return Skip{fmt::format("{} shares its weight with other nodes, and a copy of it would pass the limit "
-                              "for new constants",
-                              describe(*linear.core)),
-                  "raise the limit for constants", linear.core};
+Skip not_by_channel(const LinearOp& linear, const Affine& affine, int axis_from_last, int64_t channels) {
+  const bool elsewhere = [&] {
+    for (int i = 0; i < affine.rank(); ++i) {
+      if (affine.dims[static_cast<size_t>(i)] != 1 && affine.rank() - 1 - i != axis_from_last) return true;
     }
+    return false;
+  }();
+  if (elsewhere) {
+    return {fmt::format("its factors, of shape {}, differ along other axes than the channels of {}",
+                        to_string(affine.dims), describe(*linear.node)),
+            "", linear.node};
   }
-  Rounded weight = scale_channels(linear.weight, linear.output_layout, affine.scale);
-  if (weight.overflow >= 0) {
-    return out_of_range(*linear.core, "weight", weight.overflow, linear.weight.type());
+  return {fmt::format("it has {} channels, but {} has {}", affine.size(), describe(*linear.node), channels),
+          "", linear.node};
+}
+
+// Whether new constants of this many bytes still fit the budget, when the old ones stay.
+std::optional<Skip> grow(Patch& patch, int64_t bytes, const Node& node, const RuleContext& context) {
+  if (checked_add(patch.growth_bytes, bytes) > context.growth_left) {
+    return Skip{fmt::format("{} needs a new weight beside the one there is, which would pass the limit for "
+                            "new constants",
+                            describe(node)),
+                "raise the limit for constants", &node};
   }
+  patch.growth_bytes += bytes;
+  return std::nullopt;
+}
+
+// The scaled weight, as a constant of the patch. Nothing where the scale is 1.
+std::variant<Skip, std::optional<Operand>> scaled_weight(const LinearOp& linear,
+                                                         std::span<const double> output,
+                                                         std::span<const double> input,
+                                                         const RuleContext& context, Patch& patch,
+                                                         ErrorBound& bound) {
+  const auto is_one = [](double s) { return s == 1; };
+  if (std::ranges::all_of(output, is_one) && std::ranges::all_of(input, is_one)) return std::nullopt;
+  const Value& root = *linear.weight_root;
+  if (!linear.weight_is_stored || root.uses().size() > 1 || root.is_graph_output()) {
+    if (auto skip = grow(patch, static_cast<int64_t>(linear.weight.bytes()), *linear.node, context))
+      return *skip;
+  }
+  Rounded weight = scale_weight(linear.weight, linear.view, output, input);
+  if (weight.overflow >= 0) return out_of_range(*linear.node, "weight", weight.overflow, linear.type);
   patch.flushed += weight.flushed;
   bound.add(weight, 0);
-  patch.set_input(linear.core, 1,
-                  patch.add_constant(folded_name(root.name()), std::move(weight.tensor), *linear.core));
-  return std::nullopt;
+  return patch.add_constant(folded_name(root.name()), std::move(weight.tensor), *linear.node);
 }
 
-// The dims of the new bias: as before where they are one value for each channel already.
-Dims bias_dims(const LinearOp& linear) {
-  const int64_t channels = linear.output_axis.channels;
-  if (linear.kind == Kind::matmul && linear.add) {
-    const Tensor* before = linear.add->input(linear.add_constant)->constant();
-    if (before && before->size() == channels) return before->dims();
-  }
-  if (linear.bias_rows == 1) return {channels};
-  return {linear.bias_rows, channels};
-}
-
-// scale * b + shift. `result` becomes what computes the whole. Nothing when that worked.
-std::optional<Skip> absorb_shift(const LinearOp& linear, const ChannelAffine& affine, const Node& node,
-                                 Patch& patch, ErrorBound& bound, Operand& result) {
-  std::vector<double> bias = linear.bias;
-  const auto channels = static_cast<size_t>(linear.output_axis.channels);
-  if (bias.empty()) {
-    if (std::ranges::all_of(affine.shift, [](double t) { return t == 0; })) return std::nullopt;
-    bias.assign(channels, 0.0);
-  }
-  double slack = 0;  // of the double arithmetic
-  for (size_t i = 0; i < bias.size(); ++i) {
-    const size_t c = i % channels;
-    const double scaled = affine.scale[c] * bias[i];
-    bias[i] = scaled + affine.shift[c];
-    slack = std::max(slack, affine.shift_error[c] + kUnit * (5 * std::abs(scaled) + std::abs(bias[i])));
-  }
-  const bool subtracted = linear.kind == Kind::matmul && linear.add && linear.add->is("Sub");
-  if (subtracted) std::ranges::transform(bias, bias.begin(), std::negate<>());
-
-  Rounded rounded = round_rows(bias, linear.output_axis.channels, linear.weight.type(), bias_dims(linear));
-  if (rounded.overflow >= 0) {
-    return out_of_range(*linear.core, "bias", rounded.overflow, linear.weight.type());
-  }
+// The bias, rounded, as a constant of the patch. `slack`: how far the values may be from exact.
+std::variant<Skip, Operand> rounded_bias(const LinearOp& linear, std::span<const double> bias, int64_t rows,
+                                         double slack, Patch& patch, ErrorBound& bound) {
+  const int64_t channels = linear.view.outputs();
+  const Dims dims = rows == 1 ? Dims{channels} : Dims{rows, channels};
+  Rounded rounded = round_rows(bias, channels, linear.type, dims);
+  if (rounded.overflow >= 0) return out_of_range(*linear.node, "bias", rounded.overflow, linear.type);
   patch.flushed += rounded.flushed;
   bound.add(rounded, slack);
-  const Node& holder = linear.kind != Kind::matmul ? *linear.core : linear.add ? *linear.add : node;
-  const std::string name = linear.bias_name.empty() ? label_of(*linear.core) + "_bias" : linear.bias_name;
-  const Operand constant = patch.add_constant(folded_name(name), std::move(rounded.tensor), holder);
+  const std::string name = linear.bias_name.empty() ? label_of(*linear.node) + "_bias" : linear.bias_name;
+  return patch.add_constant(folded_name(name), std::move(rounded.tensor), *linear.node);
+}
 
-  // Up to opset 6 the second input broadcasts only when asked to, and without `axis` to the last dimensions.
-  const bool legacy = node.opset() < 7;
-  Attribute broadcast;
-  broadcast.name = "broadcast";
-  broadcast.value = int64_t{1};
-  if (linear.kind != Kind::matmul) {
-    patch.set_input(linear.core, 2, constant);
-    if (linear.kind == Kind::gemm) {
-      patch.remove_attribute(linear.core, "beta");  // 1 by default: it is in the bias now
-      if (legacy && linear.bias_rows == 1) patch.set_attribute(linear.core, broadcast);
-    }
-  } else if (linear.add) {
-    patch.set_input(linear.add, linear.add_constant, constant);
-    if (legacy) patch.remove_attribute(linear.add, "axis");
-  } else {
-    Attributes attributes;
-    if (legacy) attributes.set(broadcast);
-    result = patch.add_node(
-        {"Add", node.name, node.output(0)->name(), {result, constant}, std::move(attributes), &node});
+void set_bias(const LinearOp& linear, Operand bias, int64_t rows, Patch& patch) {
+  patch.set_input(linear.node, 2, bias);
+  if (linear.kind != Kind::gemm) return;
+  patch.remove_attribute(linear.node, "beta");  // 1 by default: it is in the bias now
+  // Up to opset 6, C broadcasts only when asked to.
+  if (linear.node->opset() < 7 && rows == 1) {
+    Attribute broadcast;
+    broadcast.name = "broadcast";
+    broadcast.value = int64_t{1};
+    patch.set_attribute(linear.node, std::move(broadcast));
   }
-  return std::nullopt;
+}
+
+// scale * b + shift, and how far the values may be from exact.
+struct ShiftedBias {
+  std::vector<double> values;
+  double slack = 0;
+};
+ShiftedBias shifted_bias(const LinearOp& linear, const Affine& factors) {
+  const auto channels = factors.size();
+  ShiftedBias bias{linear.bias};
+  if (bias.values.empty()) bias.values.assign(channels, 0.0);
+  for (size_t i = 0; i < bias.values.size(); ++i) {
+    const size_t c = i % channels;
+    const double scaled = factors.scale[c] * bias.values[i];
+    bias.values[i] = scaled + factors.shift[c];
+    bias.slack = std::max(bias.slack,
+                          factors.shift_error[c] + kUnit * (5 * std::abs(scaled) + std::abs(bias.values[i])));
+  }
+  return bias;
+}
+
+// ---- quantized weights
+
+std::variant<Skip, QuantizedWeight> quantized_weight(const LinearOp& linear, const Affine& factors,
+                                                     const RuleContext& context, Patch& patch) {
+  const QuantizedTensor& weight = *linear.quantized_weight;
+  if (weight.node->input(0)->uses().size() > 1 || weight.node->output(0)->uses().size() > 1) {
+    if (auto skip = grow(patch, static_cast<int64_t>(weight.values.bytes()), *linear.node, context))
+      return *skip;
+  }
+  const int axis = linear.view.output_first ? 0 : linear.is_convolution() ? 1 : weight.values.rank() - 1;
+  return scale_quantized(weight, linear.view, axis, factors.scale, patch);
+}
+
+// The one scale of a quantized tensor's value; nothing when it is not quantized as a whole.
+std::optional<double> tensor_scale(const Value* value, const RuleContext& context) {
+  const Node* node = value ? value->producer() : nullptr;
+  if (!node || !node->is("DequantizeLinear")) return std::nullopt;
+  auto scale = constant_input(*node, 1, "scale", context);
+  const auto* constant = std::get_if<Constant>(&scale);
+  if (!constant || constant->tensor.size() != 1 || !is_foldable_type(constant->tensor.type()))
+    return std::nullopt;
+  return to_doubles(constant->tensor)[0];
+}
+
+// The bias of a quantized operator: int32 with the scale of the products, input scale times weight scale,
+// where the model has it so or can have it so; otherwise as it is.
+std::variant<Skip, Operand> quantized_bias(const LinearOp& linear, const std::vector<double>& bias,
+                                           double slack, const Affine& factors,
+                                           const std::vector<double>& weight_scales,
+                                           const RuleContext& context, Patch& patch, ErrorBound& bound) {
+  const auto& old = linear.quantized_bias;
+  const auto input_scale = tensor_scale(linear.node->input(0), context);
+  const bool new_one = linear.bias.empty() && input_scale;
+  if (!old && !new_one) return rounded_bias(linear, bias, linear.bias_rows, slack, patch, bound);
+  std::vector<double> scales;
+  for (size_t c = 0; c < bias.size(); ++c) {
+    if (new_one) {
+      scales.push_back(*input_scale * weight_scales[c]);
+    } else {
+      const double factor = std::abs(factors.scale[c]);
+      scales.push_back(old->scales[old->per_axis() ? c : 0] * (factor == 0 ? 1 : factor));
+    }
+  }
+  auto quantized = quantize_bias(bias, scales, linear.type, *linear.node, old ? old->node : nullptr, patch);
+  if (auto* skip = std::get_if<Skip>(&quantized)) return *std::move(skip);
+  bound.add(std::get<QuantizedWeight>(quantized).rounding, slack);
+  return std::get<QuantizedWeight>(quantized).operand;
+}
+
+// ---- the border of convolutions
+
+std::optional<Dims> known_spatial_dims(const LinearOp& linear, const RuleContext& context) {
+  const auto& shape = context.facts.of(linear.node->input(0)).type.shape;
+  if (!shape) return std::nullopt;
+  return Shape(std::vector<Dim>(shape->begin() + 2, shape->end())).known();
+}
+
+// Whether every output element sees the whole kernel, so that a constant input gives a constant output.
+bool sees_no_border(const LinearOp& linear, const RuleContext& context) {
+  if (!linear.is_convolution()) return true;
+  const AttributeReader attributes(*linear.node);
+  const Dims kernel(linear.weight.dims().begin() + 2, linear.weight.dims().end());
+  auto spatial = known_spatial_dims(linear, context);
+  if (!spatial) {
+    // Explicit pads do not depend on the sizes.
+    if (attributes.s("auto_pad").starts_with("SAME")) return false;
+    constexpr int64_t kAnySize = 1 << 20;
+    spatial = Dims(kernel.size(), kAnySize);
+  }
+  const auto all = [](const Dims& dims, int64_t value) {
+    return std::ranges::all_of(dims, [value](int64_t d) { return d == value; });
+  };
+  if (linear.kind == Kind::conv) {
+    const WindowGeometry g = conv_geometry(attributes, *spatial, kernel);
+    return all(g.pads_begin, 0) && all(g.pads_end, 0);
+  }
+  // Elements of the output collect those kernel positions that meet an input element: all do only if there is
+  // one position.
+  const WindowGeometry g = conv_transpose_geometry(attributes, *spatial, kernel);
+  return all(kernel, 1) && all(g.strides, 1) && all(g.pads_begin, 0) && all(g.pads_end, 0) &&
+         g.output == *spatial;
+}
+
+// W shift, place by place: [1, M, spatial...] doubles. The convolution of an image of ones with a kernel for
+// each output channel that has the shifts in it.
+Tensor shift_map(const LinearOp& linear, const std::vector<double>& sums, const Dims& spatial) {
+  const bool transposed = linear.kind == Kind::conv_transpose;
+  const int64_t channels = linear.view.outputs();
+  Dims ones_dims = {1, 1}, kernel_dims = {transposed ? 1 : channels, transposed ? channels : 1};
+  ones_dims.insert(ones_dims.end(), spatial.begin(), spatial.end());
+  kernel_dims.insert(kernel_dims.end(), linear.weight.dims().begin() + 2, linear.weight.dims().end());
+  Tensor ones(DataType::float64, ones_dims);
+  std::ranges::fill(ones.mutable_values<double>(), 1.0);
+  const Tensor kernel = Tensor::of(sums, kernel_dims);
+
+  Graph scratch(&linear.node->graph()->model());
+  const std::vector<std::pair<std::string, int64_t>> opsets = {{"", linear.node->opset()}};
+  scratch.set_opsets(&opsets);
+  Attributes attributes = linear.node->attributes();
+  attributes.remove("group");
+  Value *x = scratch.add_input("x", Type::tensor(DataType::float64)),
+        *w = scratch.add_input("w", Type::tensor(DataType::float64)), *y = scratch.add_value("y");
+  const Node* node = scratch.add_node(linear.node->op_type(), "", {x, w}, {y}, std::move(attributes));
+  const Tensor* inputs[] = {&ones, &kernel};
+  return evaluate_node(*node, inputs)[0];
 }
 
 }  // namespace
 
-RuleResult absorb_at_output(const LinearOp& linear, const ChannelAffine& affine, const Node& node,
-                            const RuleContext& context) {
-  if (affine.channels() != linear.output_axis.channels) {
-    return Skip{fmt::format("it has {} channels, but {} computes {}", affine.channels(),
-                            describe(*linear.core), linear.output_axis.channels),
-                "", linear.core};
-  }
-  Patch patch(node);
+std::optional<Skip> absorb_at_output(const LinearOp& linear, const Affine& affine, const RuleContext& context,
+                                     Patch& patch) {
+  const int64_t channels = linear.view.outputs();
+  const auto factors = by_channel(affine, linear.output_axis, channels);
+  if (!factors) return not_by_channel(linear, affine, linear.output_axis, channels);
+  if (linear.kind == Kind::matmul && factors->has_shift())
+    return Skip{fmt::format("{} has no bias", describe(*linear.node)), "", linear.node};
+
   ErrorBound bound;
-  if (auto skip = absorb_scale(linear, affine, context, patch, bound)) return *std::move(skip);
-  // The Add behind a MatMul stays; that behind another operator is in its bias now.
-  Operand result(linear.kind == Kind::matmul ? linear.output() : linear.core->output(0));
-  if (auto skip = absorb_shift(linear, affine, node, patch, bound, result)) return *std::move(skip);
-  patch.replace(node.output(0), result);
-  patch.absorbers.push_back(linear.core);
-  patch.error_bound = bound.get();
-  return patch;
+  std::vector<double> weight_scales;  // of a quantized weight, afterwards
+  if (linear.quantized_weight) {
+    auto weight = quantized_weight(linear, *factors, context, patch);
+    if (auto* skip = std::get_if<Skip>(&weight)) return *std::move(skip);
+    auto& scaled = std::get<QuantizedWeight>(weight);
+    bound.add(scaled.rounding, 0);
+    patch.set_input(linear.node, 1, scaled.operand);
+    weight_scales = std::move(scaled.scales);
+  } else {
+    auto weight = scaled_weight(linear, factors->scale, {}, context, patch, bound);
+    if (auto* skip = std::get_if<Skip>(&weight)) return *std::move(skip);
+    if (const auto& operand = std::get<1>(weight)) patch.set_input(linear.node, 1, *operand);
+  }
+  if (!linear.bias.empty() || factors->has_shift()) {
+    const auto [bias, slack] = shifted_bias(linear, *factors);
+    auto constant = linear.quantized_weight
+                        ? quantized_bias(linear, bias, slack, *factors, weight_scales, context, patch, bound)
+                        : rounded_bias(linear, bias, linear.bias_rows, slack, patch, bound);
+    if (auto* skip = std::get_if<Skip>(&constant)) return *std::move(skip);
+    set_bias(linear, std::get<Operand>(constant), linear.bias_rows, patch);
+  }
+  bound.commit(patch);
+  return std::nullopt;
+}
+
+std::variant<Skip, Affine> absorb_at_input(const LinearOp& linear, const Affine& affine,
+                                           const RuleContext& context, Patch& patch) {
+  const int64_t channels = linear.view.inputs();
+  const auto factors = by_channel(affine, linear.input_axis, channels);
+  if (!factors) return not_by_channel(linear, affine, linear.input_axis, channels);
+  if (linear.quantized_weight) {
+    return Skip{fmt::format("the weight of {} is quantized: factors of its inputs would need other integers",
+                            describe(*linear.node)),
+                "fold before the model is quantized", linear.node};
+  }
+  const bool shifts = factors->has_shift();
+  if (shifts && !sees_no_border(linear, context)) {
+    return Skip{fmt::format("{} pads with zeros, to which the offset does not apply", describe(*linear.node)),
+                "", linear.node};
+  }
+  if (shifts && !linear.view.grouped && linear.view.outer != 1)
+    return Skip{fmt::format("the weight of {} is a stack of matrices", describe(*linear.node)), "",
+                linear.node};
+
+  ErrorBound bound;
+  auto weight = scaled_weight(linear, {}, factors->scale, context, patch, bound);
+  if (auto* skip = std::get_if<Skip>(&weight)) return *std::move(skip);
+  if (const auto& operand = std::get<1>(weight)) patch.set_input(linear.node, 1, *operand);
+  if (!shifts) {
+    bound.commit(patch);
+    return identity_affine();
+  }
+
+  const WeightedSums sums = weighted_sums(linear.weight, linear.view, factors->shift);
+  const auto inner = static_cast<size_t>(linear.view.inner),
+             outputs = static_cast<size_t>(linear.view.outputs());
+  const double relative_error = [&] {
+    double worst = 0;  // of a shift
+    for (size_t c = 0; c < factors->size(); ++c) {
+      if (factors->shift[c] != 0)
+        worst = std::max(worst, factors->shift_error[c] / std::abs(factors->shift[c]));
+    }
+    return worst + kUnit * static_cast<double>(sums.terms * linear.view.inner + 2);
+  }();
+  Affine left;
+  left.dims = {static_cast<int64_t>(outputs)};
+  for (size_t o = 0; o < outputs; ++o) {
+    double sum = 0, magnitude = 0;
+    for (size_t k = 0; k < inner; ++k) {
+      sum += sums.sum[o * inner + k];
+      magnitude += sums.magnitude[o * inner + k];
+    }
+    left.scale.push_back(1);
+    left.shift.push_back(linear.alpha * sum);
+    left.shift_error.push_back(std::abs(linear.alpha) * magnitude * relative_error);
+  }
+  if (linear.kind == Kind::matmul) {
+    bound.commit(patch);
+    return left;
+  }
+  std::vector<double> bias = linear.bias;
+  if (bias.empty()) bias.assign(outputs, 0.0);
+  double slack = 0;
+  for (size_t i = 0; i < bias.size(); ++i) {
+    bias[i] += left.shift[i % outputs];
+    slack = std::max(slack, left.shift_error[i % outputs] + kUnit * std::abs(bias[i]));
+  }
+  auto constant = rounded_bias(linear, bias, linear.bias_rows, slack, patch, bound);
+  if (auto* skip = std::get_if<Skip>(&constant)) return *std::move(skip);
+  set_bias(linear, std::get<Operand>(constant), linear.bias_rows, patch);
+  bound.commit(patch);
+  return identity_affine();
+}
+
+std::optional<Skip> absorb_with_map(const LinearOp& linear, const Affine& affine, const std::string& name,
+                                    const RuleContext& context, Patch& patch) {
+  const Node& node = *linear.node;
+  const int64_t channels = linear.view.inputs();
+  const auto factors = by_channel(affine, linear.input_axis, channels);
+  if (!factors) return not_by_channel(linear, affine, linear.input_axis, channels);
+  if (linear.quantized_weight || linear.quantized_bias)
+    return Skip{fmt::format("{} is quantized", describe(node)), "fold before the model is quantized", &node};
+  const auto spatial = known_spatial_dims(linear, context);
+  const auto& output = context.facts.of(node.output(0)).type.shape;
+  const auto output_spatial =
+      output ? Shape(std::vector<Dim>(output->begin() + 2, output->end())).known() : std::nullopt;
+  if (!spatial || !output_spatial) {
+    return Skip{fmt::format("{} pads with zeros, to which the offset does not apply, and its sizes are not "
+                            "static",
+                            describe(node)),
+                "give the input a fixed height and width", &node};
+  }
+  const int64_t elements = checked_mul(linear.view.outputs(), checked_elements(*output_spatial));
+  const auto bytes = static_cast<int64_t>(bytes_of(linear.type, elements));
+  const bool cheap = elements / 2 <= checked_mul(channels, checked_elements(*spatial)) &&
+                     bytes <= std::max(kMapBytes, static_cast<int64_t>(linear.weight.bytes()));
+  if (!cheap || !context.facts.of(node.output(0)).type.is_tensor() || node.opset() < 7) {
+    return Skip{fmt::format("{} pads with zeros, to which the offset does not apply, and a map of its output "
+                            "would cost more than the offset",
+                            describe(node)),
+                "", &node};
+  }
+  if (auto skip = grow(patch, bytes, node, context)) return skip;
+
+  ErrorBound bound;
+  auto weight = scaled_weight(linear, {}, factors->scale, context, patch, bound);
+  if (auto* skip = std::get_if<Skip>(&weight)) return *std::move(skip);
+  const WeightedSums sums = weighted_sums(linear.weight, linear.view, factors->shift);
+  const Tensor map = shift_map(linear, sums.sum, *spatial);
+  double magnitude = 0, relative_error = kUnit * static_cast<double>(sums.terms + linear.view.inner + 2);
+  for (size_t o = 0; o < sums.magnitude.size(); o += static_cast<size_t>(linear.view.inner)) {
+    double sum = 0;
+    for (size_t k = 0; k < static_cast<size_t>(linear.view.inner); ++k) sum += sums.magnitude[o + k];
+    magnitude = std::max(magnitude, sum);
+  }
+  for (size_t c = 0; c < factors->size(); ++c) {
+    if (factors->shift[c] != 0)
+      relative_error = std::max(relative_error, 2 * factors->shift_error[c] / std::abs(factors->shift[c]));
+  }
+  Rounded rounded = round_rows(map.values<double>(), elements, linear.type, map.dims());
+  if (rounded.overflow >= 0) return out_of_range(node, "border", 0, linear.type);
+  patch.flushed += rounded.flushed;
+  bound.add(rounded, magnitude * relative_error);
+  bound.commit(patch);
+
+  std::vector<Operand> inputs = {node.input(0), node.input(1)};
+  if (const auto& operand = std::get<1>(weight)) inputs[1] = *operand;
+  if (node.has_input(2)) inputs.emplace_back(node.input(2));
+  const Operand operation = patch.add_node({.op_type = node.op_type(),
+                                            .output_base_name = folded_name(node.output(0)->name()),
+                                            .inputs = std::move(inputs),
+                                            .attributes = node.attributes(),
+                                            .before = &node,
+                                            .like = &node});
+  const Operand constant = patch.add_constant(name + "_map", std::move(rounded.tensor), node);
+  const Operand sum = patch.add_node({.op_type = "Add",
+                                      .name = name,
+                                      .output_base_name = node.output(0)->name(),
+                                      .inputs = {operation, constant},
+                                      .before = &node});
+  patch.replace(node.output(0), sum);
+  patch.made_absorbers.push_back(operation.made);
+  return std::nullopt;
 }
 
 }  // namespace plica

@@ -2,8 +2,10 @@
 
 #include <optional>
 
+#include "engine/core/checked.h"
 #include "engine/core/fail.h"
 #include "engine/ops/attribute_reader.h"
+#include "engine/ops/evaluate.h"
 #include "passes/constants.h"
 
 namespace plica {
@@ -19,86 +21,77 @@ std::optional<Kind> kind_of(const Node& node) {
   return std::nullopt;
 }
 
-// Why `value` cannot be changed for `reader` alone; nothing when `reader` is all that sees it.
-std::optional<Skip> seen_by_others(const Value& value, const Node& reader) {
-  const Node* producer = value.producer();
-  if (value.graph() != reader.graph()) {
-    return Skip{fmt::format("its input {} is computed outside of this subgraph", quoted(value.name())), "",
-                producer};
-  }
-  if (value.is_graph_output()) {
-    return Skip{fmt::format("its input {}, computed by {}, is also an output of the graph",
-                            quoted(value.name()), describe(*producer)),
-                "take it out of the graph's outputs if nobody needs it", producer};
-  }
-  for (const Use& use : value.uses()) {
-    if (use.node == &reader) continue;
-    return Skip{fmt::format("its input {}, computed by {}, is also read by {}", quoted(value.name()),
-                            describe(*producer), describe(*use.node)),
-                "", use.node};
-  }
-  return std::nullopt;
-}
-
 int64_t product(const Dims& dims, size_t begin, size_t end) {
   int64_t p = 1;
   for (size_t i = begin; i < end; ++i) p *= dims[i];
   return p;
 }
 
-// Fills in layouts and the output's axis from the weight's dims; false when they fit no such operator.
-bool set_layout(LinearOp& op, const RuleContext& context) {
+// Fills in the view and the axes from the weight's dims; false when they fit no such operator.
+bool set_view(LinearOp& op) {
   const Dims& dims = op.weight.dims();
   const size_t rank = dims.size();
   if (op.weight.size() == 0) return false;
-  const AttributeReader attributes(*op.core);
+  const AttributeReader attributes(*op.node);
   switch (op.kind) {
     case Kind::conv:
     case Kind::conv_transpose: {
       const int64_t groups = attributes.i("group");
       if (rank < 3 || groups < 1 || dims[0] % groups != 0) return false;
-      const int64_t kernel = product(dims, 2, rank);
-      const ChannelLayout by_first{1, 1, dims[0], dims[1] * kernel};
-      const ChannelLayout by_second{groups, dims[0] / groups, dims[1], kernel};
-      op.output_layout = op.kind == Kind::conv ? by_first : by_second;
-      op.input_layout = op.kind == Kind::conv ? by_second : by_first;
-      op.output_axis = {op.output_layout.total_channels(), static_cast<int>(rank), 1};
+      op.view = {.outer = groups,
+                 .first = dims[0] / groups,
+                 .second = dims[1],
+                 .inner = product(dims, 2, rank),
+                 .output_first = op.kind == Kind::conv,
+                 .grouped = true};
+      op.output_axis = op.input_axis = static_cast<int>(rank) - 2;
       return true;
     }
-    case Kind::gemm: {
+    case Kind::gemm:
       if (rank != 2) return false;
-      const ChannelLayout by_first{1, 1, dims[0], dims[1]};
-      const ChannelLayout by_second{1, dims[0], dims[1], 1};
-      const bool transposed = attributes.i("transB") != 0;
-      op.output_layout = transposed ? by_first : by_second;
-      op.input_layout = transposed ? by_second : by_first;
-      op.output_axis = {op.output_layout.total_channels(), 2, 1};
+      op.view = {.first = dims[0], .second = dims[1], .output_first = attributes.i("transB") != 0};
+      op.input_axis = attributes.i("transA") != 0 ? 1 : 0;
+      op.alpha = static_cast<double>(attributes.f("alpha"));
       return true;
-    }
-    case Kind::matmul: {
+    case Kind::matmul:
       if (rank < 2) return false;
-      op.output_layout = {1, product(dims, 0, rank - 1), dims[rank - 1], 1};
-      op.input_layout = {1, product(dims, 0, rank - 2), dims[rank - 2], dims[rank - 1]};
-      op.output_axis = {dims[rank - 1], context.facts.rank_of(op.core->output(0)), -1};
+      op.view = {.outer = product(dims, 0, rank - 2),
+                 .first = dims[rank - 2],
+                 .second = dims[rank - 1],
+                 .output_first = false};
       return true;
-    }
   }
   return false;
 }
 
-// Reads the bias input of the core, with Gemm's beta. Nothing when that worked (or there is none).
+// "conv comes before it, and its weight ...": what a constant that is none says of the whole.
+Skip not_constant(Skip why, const Node& node) {
+  why.reason = fmt::format("{}: {}", describe(node), why.reason);
+  if (!why.blocking) why.blocking = &node;
+  return why;
+}
+
+// Reads the bias input, with Gemm's beta. Nothing when that worked (or there is none).
 std::optional<Skip> read_bias(LinearOp& op, const RuleContext& context) {
-  if (op.kind == Kind::matmul || !op.core->has_input(2)) return std::nullopt;
-  auto constant = constant_input(*op.core, 2, "bias", context);
-  if (auto* skip = std::get_if<Skip>(&constant)) {
-    skip->reason = fmt::format("{} comes before it, and {}", describe(*op.core), skip->reason);
-    if (!skip->blocking) skip->blocking = op.core;
-    return *std::move(skip);
+  if (op.kind == Kind::matmul || !op.node->has_input(2)) return std::nullopt;
+  const int64_t channels = op.view.outputs();
+  const Skip misfit{fmt::format("the bias of {} does not fit its {} channels", describe(*op.node), channels),
+                    "", op.node};
+  auto quantized = read_quantized(op.node->input(2), context);
+  if (auto* skip = std::get_if<Skip>(&quantized)) return not_constant(*std::move(skip), *op.node);
+  if (auto* found = std::get_if<QuantizedTensor>(&quantized)) {
+    if (found->values.rank() != 1 || found->values.size() != channels) return misfit;
+    op.bias = found->dequantized();
+    if (op.kind == Kind::gemm) {
+      const double beta = static_cast<double>(AttributeReader(*op.node).f("beta"));
+      for (double& v : op.bias) v *= beta;
+    }
+    op.quantized_bias = std::move(*found);
+    return std::nullopt;
   }
+  auto constant = constant_input(*op.node, 2, "bias", context);
+  if (auto* skip = std::get_if<Skip>(&constant)) return not_constant(*std::move(skip), *op.node);
   const auto& [tensor, root] = std::get<Constant>(constant);
-  const int64_t channels = op.output_axis.channels;
-  const Skip misfit{fmt::format("the bias of {} does not fit its {} channels", describe(*op.core), channels),
-                    "", op.core};
   if (!is_foldable_type(tensor.type()) || tensor.size() == 0) return misfit;
   op.bias_name = root->name();
   std::vector<double> values = to_doubles(tensor);
@@ -112,12 +105,12 @@ std::optional<Skip> read_bias(LinearOp& op, const RuleContext& context) {
   const int64_t columns = tensor.rank() == 0 ? 1 : tensor.dim(-1);
   if (columns != channels && columns != 1) return misfit;
   op.bias_rows = tensor.size() / columns;
-  if (columns == 1 && op.bias_rows > op.output_layout.outer * op.output_layout.inner) {
+  if (columns == 1 && op.bias_rows > op.view.inputs()) {
     return Skip{fmt::format("the bias of {} is a column, which would become a matrix larger than the weight",
-                            describe(*op.core)),
-                "", op.core};
+                            describe(*op.node)),
+                "", op.node};
   }
-  const double beta = static_cast<double>(AttributeReader(*op.core).f("beta"));
+  const double beta = static_cast<double>(AttributeReader(*op.node).f("beta"));
   op.bias.resize(static_cast<size_t>(op.bias_rows * channels));
   for (int64_t r = 0; r < op.bias_rows; ++r) {
     for (int64_t c = 0; c < channels; ++c) {
@@ -128,96 +121,72 @@ std::optional<Skip> read_bias(LinearOp& op, const RuleContext& context) {
   return std::nullopt;
 }
 
-std::variant<LinearOp, Skip> read_core(Node& core, Kind kind, const RuleContext& context) {
-  if (has_attribute_references(core)) {
-    return Skip{fmt::format("the attributes of {} are parameters of the model function", describe(core)),
-                "inline the function before optimizing", &core};
+// The tensor that a ConstantOfShape makes: constant folding leaves large ones to it, but a scaled weight is
+// no longer one number. Undefined when it is something else, or larger than constants may still grow.
+Tensor filled_weight(const Value* value, const RuleContext& context) {
+  const Node* producer = value ? value->producer() : nullptr;
+  if (!producer || !producer->is("ConstantOfShape") || has_attribute_references(*producer)) return {};
+  auto shape = constant_input(*producer, 0, "shape", context);
+  const auto* constant = std::get_if<Constant>(&shape);
+  const auto& type = context.facts.of(value).type;
+  const auto dims = type.shape ? type.shape->known() : std::nullopt;
+  if (!constant || !dims || !is_foldable_type(type.element) ||
+      static_cast<int64_t>(bytes_of(type.element, checked_elements(*dims))) > context.growth_left) {
+    return {};
   }
-  LinearOp op;
-  op.kind = kind;
-  op.core = &core;
-  auto weight = constant_input(core, 1, "weight", context);
-  if (auto* skip = std::get_if<Skip>(&weight)) {
-    skip->reason = fmt::format("{} comes before it, and {}", describe(core), skip->reason);
-    if (!skip->blocking) skip->blocking = &core;
-    return *std::move(skip);
-  }
-  op.weight = std::get<Constant>(weight).tensor;
-  op.weight_root = std::get<Constant>(weight).root;
-  if (!is_foldable_type(op.weight.type())) {
-    return Skip{fmt::format("the weight of {} is of type {}", describe(core), to_string(op.weight.type())),
-                "", &core};
-  }
-  if (!set_layout(op, context)) {
-    return Skip{fmt::format("the weight of {} has shape {}, which has no output channels", describe(core),
-                            to_string(op.weight.dims())),
-                "", &core};
-  }
-  if (auto skip = read_bias(op, context)) return *std::move(skip);
-  return op;
+  const Tensor* inputs[] = {&constant->tensor};
+  return evaluate_node(*producer, inputs)[0];
 }
 
-// The operand of an Add or Sub whose other one is a constant, or -1.
-int variable_operand(const Node& node, const RuleContext& context) {
-  if (!(node.is("Add") || node.is("Sub")) || node.num_inputs() != 2) return -1;
-  for (const int operand : {0, 1}) {
-    if (node.is("Sub") && operand == 1) break;  // constant - x turns the sign: not a bias
-    if (node.has_input(operand) &&
-        std::holds_alternative<Constant>(constant_input(node, 1 - operand, "constant", context)))
-      return operand;
+// Reads the weight input. Nothing when that worked.
+std::optional<Skip> read_weight(LinearOp& op, const RuleContext& context) {
+  const Node& node = *op.node;
+  auto quantized = read_quantized(node.input(1), context);
+  if (auto* skip = std::get_if<Skip>(&quantized)) return *std::move(skip);
+  if (auto* found = std::get_if<QuantizedTensor>(&quantized)) {
+    op.weight = found->values;
+    op.weight_root = node.input(1);
+    op.type = found->scale.type();
+    op.quantized_weight = std::move(*found);
+    return std::nullopt;
   }
-  return -1;
-}
-
-Skip not_linear(const Value& value) {
-  if (const Node* producer = value.producer()) {
-    return {fmt::format("its input comes from {}, which is not a linear operator", describe(*producer)), "",
-            producer};
+  auto weight = constant_input(node, 1, "weight", context);
+  if (const auto* constant = std::get_if<Constant>(&weight)) {
+    op.weight = constant->tensor;
+    op.weight_root = constant->root;
+  } else if (Tensor filled = filled_weight(node.input(1), context); filled.defined()) {
+    op.weight = std::move(filled);
+    op.weight_root = node.input(1);
+    op.weight_is_stored = false;
+  } else {
+    return std::get<Skip>(std::move(weight));
   }
-  return {
-      fmt::format("its input {} is {}, and no linear operator comes before", quoted(value.name()),
-                  value.initializer() && !value.is_graph_input() ? "a constant" : "an input of the graph"),
-      "", nullptr};
+  op.type = op.weight.type();
+  if (!is_foldable_type(op.type))
+    return Skip{fmt::format("its weight is of type {}", to_string(op.type)), "", &node};
+  return std::nullopt;
 }
 
 }  // namespace
 
-std::variant<LinearOp, Skip> find_linear_op(const Value& value, const Node& reader,
-                                            const RuleContext& context) {
-  Node* last = value.producer();
-  if (!last) return not_linear(value);
-  if (auto kind = kind_of(*last)) {
-    if (auto skip = seen_by_others(value, reader)) return *std::move(skip);
-    return read_core(*last, *kind, context);
+std::variant<NoMatch, Skip, LinearOp> read_linear_op(const Node& node, const RuleContext& context) {
+  const auto kind = kind_of(node);
+  if (!kind) return NoMatch{};
+  if (has_attribute_references(node)) {
+    return Skip{fmt::format("the attributes of {} are parameters of the model function", describe(node)),
+                "inline the function before optimizing", &node};
   }
-  const int operand = variable_operand(*last, context);
-  if (operand < 0) return not_linear(value);
-
-  const Value& inner = *last->input(operand);
-  const auto kind = inner.producer() ? kind_of(*inner.producer()) : std::nullopt;
-  if (!kind) return not_linear(inner);
-  if (auto skip = seen_by_others(value, reader)) return *std::move(skip);
-  if (auto skip = seen_by_others(inner, *last)) return *std::move(skip);
-  auto found = read_core(*inner.producer(), *kind, context);
-  LinearOp* op = std::get_if<LinearOp>(&found);
-  if (!op) return found;
-  const auto affine = arithmetic_affine(*last, operand, op->output_axis, context);
-  const auto* shift = std::get_if<ChannelAffine>(&affine);
-  if (!shift) {
-    return Skip{fmt::format("{} adds a constant that is not one value for each channel", describe(*last)), "",
-                last};
+  LinearOp op;
+  op.kind = *kind;
+  op.node = const_cast<Node*>(&node);
+  if (auto skip = read_weight(op, context)) return not_constant(*std::move(skip), node);
+  if (!set_view(op)) {
+    return Skip{fmt::format("the weight of {} has shape {}, which has no output channels", describe(node),
+                            to_string(op.weight.dims())),
+                "", &node};
   }
-  op->add = last;
-  op->add_constant = 1 - operand;
-  const auto channels = static_cast<size_t>(op->output_axis.channels);
-  if (op->bias.empty()) {
-    op->bias = shift->shift;
-    op->bias_name =
-        std::get<Constant>(constant_input(*last, op->add_constant, "constant", context)).root->name();
-  } else {
-    for (size_t i = 0; i < op->bias.size(); ++i) op->bias[i] += shift->shift[i % channels];
-  }
-  return found;
+  if (auto skip = read_bias(op, context)) return *std::move(skip);
+  return op;
 }
 
 }  // namespace plica

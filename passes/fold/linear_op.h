@@ -1,14 +1,15 @@
-// LinearOp: a Conv, ConvTranspose, Gemm or MatMul with constant weights, and its bias whether it is an input
-// or an Add behind it; it knows where the channels are in its weight. It can take in a channel affine at its
-// output.
+// LinearOp: a Conv, ConvTranspose, Gemm or MatMul with constant weights, that can take in an affine at its
+// output or at its input.
 #pragma once
 
+#include <optional>
 #include <string>
 #include <variant>
 #include <vector>
 
-#include "passes/fold/channel_affine.h"
-#include "passes/fold/channel_layout.h"
+#include "passes/fold/affine.h"
+#include "passes/fold/quantized_weight.h"
+#include "passes/fold/weight_view.h"
 #include "passes/rule.h"
 
 namespace plica {
@@ -17,33 +18,51 @@ struct LinearOp {
   enum class Kind { conv, conv_transpose, gemm, matmul };
 
   Kind kind = Kind::conv;
-  Node* core = nullptr;
-  Node* add = nullptr;      // behind the core: adds a constant for each channel
-  int add_constant = 1;     // which of its inputs is the constant
-  ChannelAxis output_axis;  // of what the whole computes
-
+  Node* node = nullptr;
   Tensor weight;  // always input 1
   const Value* weight_root = nullptr;
-  ChannelLayout output_layout, input_layout;  // of the weight
+  bool weight_is_stored = true;  // otherwise a node makes it: ConstantOfShape
+  // Through DequantizeLinear; `weight` is then what is stored, and `type` what comes out.
+  std::optional<QuantizedTensor> quantized_weight, quantized_bias;
+  DataType type = DataType::undefined;
+  WeightView view;
+  // The axes that hold the channels, counted from the last.
+  int output_axis = 0, input_axis = 0;
+  double alpha = 1;  // of Gemm
 
   // The bias as it is added, beta of Gemm included: bias_rows rows (1 but for a Gemm with a matrix C) of a
-  // value for each channel. Empty: there is none.
+  // value for each output channel. Empty: there is none.
   std::vector<double> bias;
   int64_t bias_rows = 1;
   std::string bias_name;  // of the constant it comes from
 
-  Value* output() const { return add ? add->output(0) : core->output(0); }
+  bool is_convolution() const { return kind == Kind::conv || kind == Kind::conv_transpose; }
 };
 
-// The linear operator that computes `value`, for its only reader `reader`. The Skip says what is in the way.
-std::variant<LinearOp, Skip> find_linear_op(const Value& value, const Node& reader,
-                                            const RuleContext& context);
+// NoMatch: not a linear operator. Skip: it is one, but what it multiplies by is not constant.
+std::variant<NoMatch, Skip, LinearOp> read_linear_op(const Node& node, const RuleContext& context);
 
-// The patch that moves `affine`, computed by `node` from the output of `linear`, into the weights:
+// Adds to the patch what makes the operator compute affine(its output):
 //   scale * (W x + b) + shift = (scale * W) x + (scale * b + shift)
-// A MatMul without a bias gets an Add in the place of `node` when there is a shift. The Skip says which value
-// would not be finite.
-RuleResult absorb_at_output(const LinearOp& linear, const ChannelAffine& affine, const Node& node,
-                            const RuleContext& context);
+// The Skip says why it can't: the factors are not one for each channel, a value would not be finite, a MatMul
+// has no bias for a shift.
+std::optional<Skip> absorb_at_output(const LinearOp& linear, const Affine& affine, const RuleContext& context,
+                                     Patch& patch);
+
+// Adds to the patch what makes the operator compute from u what it did from affine(u):
+//   W (scale * u + shift) + b = (W * scale) u + (b + W shift)
+// Returns what is left to be added to its output: nothing, where there is a bias, else W shift. In a padded
+// convolution W shift differs along the border: then Skip.
+std::variant<Skip, Affine> absorb_at_input(const LinearOp& linear, const Affine& affine,
+                                           const RuleContext& context, Patch& patch);
+
+// The same for a Conv or ConvTranspose whose W shift differs from place to place, when its sizes are static:
+// in the patch the operator without the shift and an Add of a constant map take its place. The map is made
+// only where the Add costs no more than the affine did: when its elements are at most twice those of the
+// input, for an affine reads and writes its operand but the Add of a map into a convolution's output, fused,
+// only reads the map; and when it takes at most kMapBytes or the size of the weight.
+inline constexpr int64_t kMapBytes = 1 << 20;
+std::optional<Skip> absorb_with_map(const LinearOp& linear, const Affine& affine, const std::string& name,
+                                    const RuleContext& context, Patch& patch);
 
 }  // namespace plica

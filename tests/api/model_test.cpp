@@ -104,7 +104,7 @@ TEST(Model, ReportsAsJson) {
 
 TEST(Model, OptionsReachTheOptimizer) {
   Model model = Model::parse(conv_batch_norm_model());
-  EXPECT_EQ(model.optimize({.disable = {"fold_batch_norm_into_linear"}}).folded(), 0);
+  EXPECT_EQ(model.optimize({.disable = {"fold_affines"}}).folded(), 0);
   EXPECT_EQ(model.optimize({.keep = {"make_y"}}).folded(), 0);
   EXPECT_EQ(model.optimize({.max_rewrites = 0}).folded(), 0);
   EXPECT_EQ(error_of([&] { model.optimize({.disable = {"no_such_rule"}}); }).code(),
@@ -193,7 +193,7 @@ TEST(Lists, KnowOperatorsAndRules) {
                           [](const OperatorInfo& op) { return op.name == "Conv" && op.domain.empty(); }));
   const auto rules = optimizer_rules();
   EXPECT_TRUE(std::any_of(rules.begin(), rules.end(),
-                          [](const OptimizerRule& r) { return r.name == "fold_batch_norm_into_linear"; }));
+                          [](const OptimizerRule& r) { return r.name == "fold_affine_backward"; }));
 }
 
 }  // namespace

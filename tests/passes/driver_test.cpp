@@ -52,12 +52,12 @@ TEST(Options, DisableARuleOrAPass) {
 }
 
 TEST(Options, OnlyARuleOrAPass) {
-  for (const char* name : {"fold_batch_norm_into_linear", "fold_affines"}) {
+  for (const char* name : {"fold_affine_backward", "fold_affines"}) {
     Build b = two_blocks();
     OptimizeOptions options;
     options.only = {name};
     const OptimizeReport report = optimize_and_check(b, options);
-    EXPECT_EQ(report.rules, (std::map<std::string, int64_t>{{"fold_batch_norm_into_linear", 2}}));
+    EXPECT_EQ(report.rules, (std::map<std::string, int64_t>{{"fold_affine_backward", 2}}));
     EXPECT_EQ(count_ops(*b.graph, "Identity"), 1);
   }
 }
@@ -142,7 +142,7 @@ TEST(Options, AnEmptyModel) {
 class ApplierTest : public ::testing::Test {
  protected:
   ApplierTest() : b(two_blocks()), applier(*b.model, facts, kept) { facts.infer(*b.model); }
-  std::string refusal(const Patch& patch) {
+  std::string refusal(Patch patch) {
     const std::string before = print(*b.graph);
     auto skip = applier.apply(patch, [](const Node&) { FAIL() << "removed a node"; });
     EXPECT_EQ(before, print(*b.graph));

@@ -359,7 +359,7 @@ TEST(Verdicts, NameTheLastRewrite) {
   EXPECT_EQ(last(2)->node, "first.bn");
   EXPECT_THAT(last(2)->into, ElementsAre("first.conv"));
   EXPECT_EQ(last(3)->node, "second.bn");
-  EXPECT_EQ(last(3)->rule, "fold_batch_norm_into_linear");
+  EXPECT_EQ(last(3)->rule, "fold_affine_backward");
 }
 
 }  // namespace

@@ -101,8 +101,8 @@ TEST_F(OptimizeCommand, OptimizeObeysItsOptions) {
     return count;
   };
   EXPECT_EQ(folded({}), 7);
-  EXPECT_EQ(folded({"--disable", "fold_batch_norm_into_linear"}), 0);
-  EXPECT_EQ(folded({"--only", "fold_batch_norm_into_linear"}), 7);
+  EXPECT_EQ(folded({"--disable", "fold_affines"}), 0);
+  EXPECT_EQ(folded({"--only", "fold_affine_backward"}), 7);
   EXPECT_EQ(folded({"--max-rewrites", "0"}), 0);
   EXPECT_EQ(folded({"--keep", "stem.bn"}), 6);
   expect_failure(4, {"optimize", kDigits, "new.onnx", "--disable", "no_such_rule"}, "no_such_rule");

@@ -230,7 +230,7 @@ TEST(Conv, KeepsSymbols) {
             "float32[N, 8, ?, 112]");
   EXPECT_EQ(inferred_type("Conv", 11, {x, w}, {{"auto_pad", std::string("SAME_UPPER")}}),
             "float32[N, 8, H, 224]");
-  EXPECT_EQ(inferred_type("Conv", 11, {typed(DataType::float32), w}), "float32[...]");
+  EXPECT_EQ(inferred_type("Conv", 11, {typed(DataType::float32), w}), "float32[?, 8, ?, ?]");
   EXPECT_EQ(inferred_type("Conv", 11, {x, typed(DataType::float32)}), "float32[N, ?, ?, ?]");
 }
 

@@ -1,0 +1,286 @@
+#include "passes/fold/affine_node.h"
+
+#include <algorithm>
+#include <array>
+#include <cmath>
+#include <limits>
+#include <optional>
+
+#include "engine/core/fail.h"
+#include "engine/ops/attribute_reader.h"
+#include "passes/constants.h"
+
+namespace plica {
+namespace {
+
+constexpr double kUnit = std::numeric_limits<double>::epsilon() / 2;  // of rounding in double
+
+// Longer chains become short ones first: looking at a chain from each of its nodes stays cheap.
+constexpr size_t kLongestChain = 64;
+
+// Why the batch norm normalizes by its own input's statistics; nothing when it uses the running ones.
+std::optional<Skip> training_mode(const Node& node, const AttributeReader& attributes) {
+  const std::string remedy = "call eval() before export";
+  if (node.opset() >= 14) {
+    if (attributes.i("training_mode") != 0) {
+      return Skip{"it is in training mode: it normalizes by the statistics of each batch",
+                  "exported in training mode: " + remedy, &node};
+    }
+  } else if (node.opset() <= 6 && attributes.i("is_test") == 0) {
+    return Skip{"its is_test is 0, which is training mode: it normalizes by the statistics of each batch",
+                "exported in training mode: " + remedy + ", or set is_test to 1", &node};
+  }
+  for (int i = 1; i < node.num_outputs(); ++i) {
+    if (!node.has_output(i)) continue;
+    // Up to opset 13, listing these outputs is what puts the operator into training mode.
+    if (node.opset() < 14 || node.output(i)->has_uses()) {
+      return Skip{fmt::format("it computes statistics too (output {})", quoted(node.output(i)->name())),
+                  "exported in training mode: " + remedy, &node};
+    }
+  }
+  return std::nullopt;
+}
+
+// Of input 0. In a model function, whose inputs have no types, a convolution that reads the node tells.
+int rank_of_input(const Node& node, const RuleContext& context) {
+  const int rank = context.facts.rank_of(node.input(0));
+  if (rank >= 0) return rank;
+  for (const Use& use : node.output(0)->uses()) {
+    if ((use.node->is("Conv") || use.node->is("ConvTranspose")) && use.index == 0 && use.node->has_input(1))
+      return context.facts.rank_of(use.node->input(1));
+  }
+  return -1;
+}
+
+// BN(x) = (x - mean) / sqrt(var + epsilon) * scale + bias                       (ONNX, BatchNormalization)
+//       = s * x + t,   s = scale / sqrt(var + epsilon),   t = bias - mean * s
+std::variant<Affine, Skip> batch_norm_affine(const Node& node, const RuleContext& context) {
+  if (has_attribute_references(node)) {
+    return Skip{"its attributes are parameters of the model function",
+                "inline the function before optimizing", &node};
+  }
+  const AttributeReader attributes(node);
+  if (auto skip = training_mode(node, attributes)) return *skip;
+
+  constexpr std::array<std::string_view, 4> kRoles = {"scale", "bias", "mean", "variance"};
+  std::array<std::vector<double>, 4> parameters;
+  Dims dims;
+  for (size_t i = 0; i < kRoles.size(); ++i) {
+    auto constant = constant_input(node, static_cast<int>(i) + 1, kRoles[i], context);
+    if (auto* skip = std::get_if<Skip>(&constant)) return *std::move(skip);
+    const Tensor& tensor = std::get<Constant>(constant).tensor;
+    if (!is_foldable_type(tensor.type())) {
+      return Skip{fmt::format("its {} is of type {}", kRoles[i], to_string(tensor.type())), "", &node};
+    }
+    if (i == 0) dims = tensor.dims();
+    if (tensor.dims() != dims || tensor.size() == 0) {
+      return Skip{fmt::format("its {} and its scale have shapes {} and {}", kRoles[i],
+                              to_string(tensor.dims()), to_string(dims)),
+                  "", &node};
+    }
+    parameters[i] = to_doubles(tensor);
+  }
+  const int rank = rank_of_input(node, context);
+  if (rank < 0) {
+    return Skip{"the rank of its input is not known",
+                "give the model's inputs shapes, or run shape inference", node.input(0)->producer()};
+  }
+  // One value for each channel, axis 1; or, with spatial = 0 up to opset 8, for each activation: all axes but
+  // the first.
+  if (dims.size() == 1) dims.resize(static_cast<size_t>(std::max(rank - 1, 1)), 1);
+  if (rank < 2 || static_cast<int>(dims.size()) != rank - 1) {
+    return Skip{fmt::format("its parameters have shape {}, its input rank {}",
+                            to_string(node.input(1)->type().shape.value_or(Shape(dims))), rank),
+                "", &node};
+  }
+  const auto& [scale, bias, mean, variance] = parameters;
+
+  const double epsilon = static_cast<double>(attributes.f("epsilon"));
+  Affine affine;
+  affine.dims = std::move(dims);
+  for (size_t c = 0; c < scale.size(); ++c) {
+    const double sum = variance[c] + epsilon;
+    if (!(sum > 0) || !std::isfinite(sum)) {
+      return Skip{fmt::format("variance + epsilon is {:g} in channel {} (variance {:g}, epsilon {:g}), which "
+                              "has no square root to divide by",
+                              sum, c, variance[c], epsilon),
+                  "the running statistics are wrong: train or recalibrate the model", &node};
+    }
+    const double s = scale[c] / std::sqrt(sum);
+    const double t = bias[c] - mean[c] * s;
+    if (!std::isfinite(s) || !std::isfinite(t)) {
+      return Skip{fmt::format("its factor or offset is not finite in channel {} (scale {:g}, bias {:g}, mean "
+                              "{:g}, variance {:g})",
+                              c, scale[c], bias[c], mean[c], variance[c]),
+                  "the parameters are wrong: train or recalibrate the model", &node};
+    }
+    affine.scale.push_back(s);
+    affine.shift.push_back(t);
+    // s is right to 3 roundings, mean * s to 4, the difference adds one of its own.
+    affine.shift_error.push_back(kUnit * (4 * std::abs(mean[c] * s) + std::abs(t)));
+  }
+  return simplest(std::move(affine));
+}
+
+// The dims of the constant as they align with the operand's last axes; nothing when it broadcasts the operand
+// to a larger shape. A dim of the operand that is not known may be smaller than the constant's: what absorbs
+// the affine compares it with its own channels.
+std::optional<Dims> aligned_dims(const Node& node, int operand, const Tensor& constant,
+                                 const RuleContext& context) {
+  const auto& shape = context.facts.of(node.input(operand)).type.shape;
+  Dims dims = constant.dims();
+  if (node.opset() < 7) {
+    // Only the second input is broadcast, and only when asked to; `axis` says where it starts.
+    const AttributeReader attributes(node);
+    if (operand != 0) return std::nullopt;
+    if (attributes.i("broadcast") != 0) {
+      if (const auto axis = attributes.maybe_i("axis")) {
+        if (!shape) return std::nullopt;
+        const int64_t first = *axis < 0 ? *axis + shape->rank() : *axis;
+        const int64_t behind = shape->rank() - first - constant.rank();
+        if (first < 0 || behind < 0) return std::nullopt;
+        dims.resize(dims.size() + static_cast<size_t>(behind), 1);
+      }
+    } else if (!shape || shape->rank() != constant.rank()) {
+      return std::nullopt;
+    }
+  }
+  const auto rank = static_cast<int>(dims.size());
+  if (shape ? rank > shape->rank() : rank > 1) return std::nullopt;
+  for (int i = 0; shape && i < rank; ++i) {
+    const Dim& d = (*shape)[shape->rank() - rank + i];
+    const int64_t extent = dims[static_cast<size_t>(i)];
+    if (extent != 1 && d.is_known() && d.value() != extent) return std::nullopt;
+  }
+  return dims;
+}
+
+std::optional<Affine> arithmetic_affine(const Node& node, int operand, const RuleContext& context) {
+  const bool add = node.is("Add"), sub = node.is("Sub"), mul = node.is("Mul"), div = node.is("Div");
+  if (div && operand != 0) return std::nullopt;
+  auto constant = constant_input(node, 1 - operand, "constant", context);
+  if (std::holds_alternative<Skip>(constant)) return std::nullopt;
+  const Tensor& tensor = std::get<Constant>(constant).tensor;
+  if (!is_foldable_type(tensor.type()) || tensor.size() == 0) return std::nullopt;
+  auto dims = aligned_dims(node, operand, tensor, context);
+  if (!dims) return std::nullopt;
+
+  Affine affine;
+  affine.dims = *std::move(dims);
+  for (double v : to_doubles(tensor)) {
+    // operand + v, operand - v or v - operand, operand * v, operand / v
+    affine.scale.push_back(mul ? v : div ? 1 / v : sub && operand == 1 ? -1.0 : 1.0);
+    affine.shift.push_back(add ? v : sub ? (operand == 1 ? v : -v) : 0.0);
+  }
+  affine.shift_error.assign(affine.size(), 0.0);
+  if (!affine.is_finite()) return std::nullopt;
+  return simplest(std::move(affine));
+}
+
+// Whether the two may become one: x + 1.5 * 2^23 - 1.5 * 2^23 rounds x to a whole number in float32, and is
+// not to become x. Offsets that cancel like this are no batch norm's.
+bool is_rounding_trick(const Affine& outer, const Affine& inner, DataType type) {
+  const int digits = type == DataType::float64   ? 53
+                     : type == DataType::float32 ? 24
+                     : type == DataType::float16 ? 11
+                                                 : 8;
+  const double large = std::ldexp(1.0, digits - 2);
+  const auto largest = [](const std::vector<double>& v) {
+    double most = 0;
+    for (double x : v) most = std::max(most, std::abs(x));
+    return most;
+  };
+  return largest(outer.shift) >= large && largest(inner.shift) >= large;
+}
+
+// The only node that reads the value, when it is one of its own graph.
+const Node* only_reader(const Value& value) {
+  return value.has_single_use() ? value.uses()[0].node : nullptr;
+}
+
+}  // namespace
+
+std::variant<NoMatch, Skip, AffineNode> read_affine_node(const Node& node, const RuleContext& context) {
+  if (!node.has_output(0)) return NoMatch{};
+  // A node is what a patch edits: rules see it const, and only say what is to be done.
+  AffineNode found{.node = const_cast<Node*>(&node)};
+  if (node.is("BatchNormalization")) {
+    if (!node.has_input(0)) return NoMatch{};
+    auto affine = batch_norm_affine(node, context);
+    if (auto* skip = std::get_if<Skip>(&affine)) return *std::move(skip);
+    found.affine = std::get<Affine>(std::move(affine));
+    return found;
+  }
+  // What depends on constants alone is for constant folding.
+  const auto is_constant = [&](int i) {
+    return std::holds_alternative<Constant>(constant_input(node, i, "operand", context));
+  };
+  if (node.is("Neg")) {
+    if (!node.has_input(0) || !is_foldable_type(context.facts.of(node.output(0)).type.element) ||
+        is_constant(0))
+      return NoMatch{};
+    found.affine = uniform_affine(-1, 0);
+    return found;
+  }
+  const bool arithmetic = node.is("Add") || node.is("Sub") || node.is("Mul") || node.is("Div");
+  if (!arithmetic || node.num_inputs() != 2 || !node.has_input(0) || !node.has_input(1) ||
+      has_attribute_references(node)) {
+    return NoMatch{};
+  }
+  for (const int operand : {0, 1}) {
+    auto affine = arithmetic_affine(node, operand, context);
+    if (!affine) continue;
+    if (is_constant(operand)) break;
+    found.operand = operand;
+    found.affine = *std::move(affine);
+    return found;
+  }
+  return NoMatch{};
+}
+
+bool AffineChain::has_batch_norm() const {
+  return std::ranges::any_of(nodes, [](const AffineNode& n) { return n.node->is("BatchNormalization"); });
+}
+
+std::variant<NoMatch, Skip, AffineChain> read_affine_chain(const Node& node, const RuleContext& context) {
+  auto found = read_affine_node(node, context);
+  if (std::holds_alternative<NoMatch>(found)) return NoMatch{};
+  if (auto* skip = std::get_if<Skip>(&found)) return *std::move(skip);
+  AffineChain chain;
+  chain.nodes.push_back(std::get<AffineNode>(std::move(found)));
+  chain.affine = chain.nodes[0].affine;
+  const auto is_kept = [&](const Node& n) { return context.kept.contains(&n); };
+  if (is_kept(node)) return chain;
+  const DataType type = context.facts.of(node.output(0)).type.element;
+  const auto join = [type](const Affine& outer, const Affine& inner) -> std::optional<Affine> {
+    auto both = compose(outer, inner);
+    if (!both || !both->is_finite() || is_rounding_trick(outer, inner, type)) return std::nullopt;
+    return both;
+  };
+  while (chain.nodes.size() < kLongestChain) {
+    const Value& value = *chain.input();
+    const Node* before = value.producer();
+    if (!before || only_reader(value) != &chain.first() || is_kept(*before)) break;
+    auto more = read_affine_node(*before, context);
+    auto* affine_node = std::get_if<AffineNode>(&more);
+    auto both = affine_node ? join(chain.affine, affine_node->affine) : std::nullopt;
+    if (!both) break;
+    chain.affine = *std::move(both);
+    chain.nodes.insert(chain.nodes.begin(), std::move(*affine_node));
+  }
+  while (chain.nodes.size() < kLongestChain) {
+    const Node* after = only_reader(*chain.output());
+    if (!after || is_kept(*after)) break;
+    auto more = read_affine_node(*after, context);
+    auto* affine_node = std::get_if<AffineNode>(&more);
+    if (!affine_node || affine_node->input() != chain.output()) break;
+    auto both = join(affine_node->affine, chain.affine);
+    if (!both) break;
+    chain.affine = *std::move(both);
+    chain.nodes.push_back(std::move(*affine_node));
+  }
+  chain.affine = simplest(std::move(chain.affine));
+  return chain;
+}
+
+}  // namespace plica

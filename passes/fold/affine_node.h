@@ -1,0 +1,40 @@
+// Nodes that compute an affine of one operand: BatchNormalization, and arithmetic with constants.
+#pragma once
+
+#include <variant>
+#include <vector>
+
+#include "passes/fold/affine.h"
+#include "passes/rule.h"
+
+namespace plica {
+
+struct AffineNode {
+  Node* node = nullptr;
+  int operand = 0;  // the input that it is an affine of
+  Affine affine;
+
+  Value* input() const { return node->input(operand); }
+  Value* output() const { return node->output(0); }
+};
+
+// NoMatch: it is no such node. Skip: a BatchNormalization that is not an affine, and why: training mode,
+// parameters that are not constant, statistics that give no finite factor.
+std::variant<NoMatch, Skip, AffineNode> read_affine_node(const Node& node, const RuleContext& context);
+
+// Affine nodes that each compute the only thing that the next one reads, as one map from first to last.
+struct AffineChain {
+  std::vector<AffineNode> nodes;
+  Affine affine;
+
+  const Node& first() const { return *nodes.front().node; }
+  const Node& last() const { return *nodes.back().node; }
+  Value* input() const { return nodes.front().input(); }
+  Value* output() const { return nodes.back().output(); }
+  bool has_batch_norm() const;
+};
+
+// The longest chain around the node; NoMatch and Skip are the node's own.
+std::variant<NoMatch, Skip, AffineChain> read_affine_chain(const Node& node, const RuleContext& context);
+
+}  // namespace plica

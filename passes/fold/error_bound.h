@@ -1,0 +1,47 @@
+// What the rounding of new constants may change, relative to what an operator can reach.
+//
+// With w' and b' the exact products and sums, and the stored ones off by dw and db, an output of channel c
+// moves by at most
+//   sum_i |dw_ci| |x_i| + |db_c|  <=  a X + b,      X = max |x|,  a = max_c sum_i |dw_ci|,  b = max_c |db_c|,
+// and outputs of the operator reach, for inputs no larger than X,
+//   Y(X) = max_c (X sum_i |w'_ci| + |b'_c|)  >=  max(A X, B),    A = max_c sum_i |w'_ci|,  B = max_c |b'_c|.
+// So the change is at most (a/A + b/B) Y(X), for any X. dw and db are measured, not estimated: flushed
+// subnormals are in them. Added are the roundings of the double arithmetic that made w' and b'. Not bounded:
+// the roundings while a model runs, of which the folded one has fewer; and outputs that stay far below Y(X)
+// because their terms cancel have a larger relative change.
+#pragma once
+
+#include <algorithm>
+#include <cmath>
+#include <limits>
+#include <optional>
+
+#include "passes/fold/weight_view.h"
+#include "passes/patch.h"
+
+namespace plica {
+
+class ErrorBound {
+ public:
+  static constexpr double kUnit = std::numeric_limits<double>::epsilon() / 2;  // of rounding in double
+
+  // Constants that add up to one output's part; `slack`: how far the exact ones may be from exact.
+  void add(const Rounded& rounded, double slack) {
+    const double error = *std::ranges::max_element(rounded.error) + slack;
+    const double reach = *std::ranges::max_element(rounded.reach);
+    if (error > 0) bound_ += error / reach;
+  }
+
+  // The patch's bound is the largest of its operators'; there is none when constants that should be zero are
+  // only nearly known to be.
+  void commit(Patch& patch) const {
+    if (!patch.error_bound) return;
+    patch.error_bound =
+        std::isfinite(bound_) ? std::optional(std::max(*patch.error_bound, bound_)) : std::nullopt;
+  }
+
+ private:
+  double bound_ = 6 * kUnit;  // of the factors (3 roundings, and one more where two meet) and the products
+};
+
+}  // namespace plica
