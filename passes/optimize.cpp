@@ -7,6 +7,7 @@
 #include "engine/core/fail.h"
 #include "passes/driver.h"
 #include "passes/pipeline.h"
+#include "passes/upgrade_ir.h"
 
 namespace plica {
 namespace {
@@ -66,6 +67,7 @@ class Verdicts : public DriverListener {
     v.folded = true;
     v.rule = rule.name;
     v.error_bound = patch.error_bound;
+    v.bounds = patch.channel_bounds;
     v.flushed = patch.flushed;
     v.reason.clear();
     v.fix.clear();
@@ -158,6 +160,8 @@ OptimizeReport optimize(ModelGraph& model, const OptimizeOptions& options) {
 
   OptimizeReport report;
   report.nodes_before = count_nodes(model.graph);
+  const bool upgraded =
+      enabled.contains("upgrade_ir_version") && options.max_rewrites != 0 && upgrade_ir_version(model);
   Verdicts verdicts(model);
   Driver driver(model, options, enabled, std::move(kept), verdicts);
   for (int round = 0; round < kMostRounds; ++round) {
@@ -172,6 +176,7 @@ OptimizeReport optimize(ModelGraph& model, const OptimizeOptions& options) {
   report.nodes_after = count_nodes(model.graph);
   report.rules = driver.rewrites();
   report.last_rewrite = std::move(verdicts).last_rewrite();
+  if (upgraded) report.rules["upgrade_ir_version"] = 1;
   report.batch_norms = std::move(verdicts).finish(
       options, enabled.contains("fold_affine_backward") || enabled.contains("fold_affine_forward"),
       driver.at_limit());

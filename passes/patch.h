@@ -114,12 +114,13 @@ class Patch {
   const std::vector<Note>& notes() const { return notes_; }
 
   // ---- what the report and the driver's budgets want to know
-  std::vector<Node*> absorbers;       // a fold: the nodes that took it in,
-  std::vector<int> made_absorbers;    // and new ones, which are among the former once the patch is applied
-  std::optional<double> error_bound;  // a fold: see BatchNormVerdict
-  int64_t flushed = 0;                // a fold: subnormal constants that became zero
-  int64_t growth_bytes = 0;           // by which constants grow
-  int64_t work_bytes = 0;             // read and written to compute the constants
+  std::vector<Node*> absorbers;        // a fold: the nodes that took it in,
+  std::vector<int> made_absorbers;     // and new ones, which are among the former once the patch is applied
+  std::optional<double> error_bound;   // a fold: see BatchNormVerdict
+  std::vector<double> channel_bounds;  // a fold into one operator's output: the same by channel
+  int64_t flushed = 0;                 // a fold: subnormal constants that became zero
+  int64_t growth_bytes = 0;            // by which constants grow
+  int64_t work_bytes = 0;              // read and written to compute the constants
 
  private:
   Graph* graph_;

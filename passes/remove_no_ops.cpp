@@ -1,26 +1,13 @@
 // Nodes that compute nothing: y = x.
 #include "engine/ops/attribute_reader.h"
 #include "passes/constants.h"
+#include "passes/match.h"
 #include "passes/rules.h"
 
 namespace plica {
-namespace {
-
-// Readers of the node's output 0 read its input 0 instead. NoMatch when the output's name must stay and
-// cannot move.
-RuleResult pass_through(const Node& node) {
-  Value *from = node.output(0), *by = node.input(0);
-  if (!from || !by || !can_replace(*from, *by)) return NoMatch{};
-  Patch patch(node);
-  patch.replace(from, by);
-  return patch;
-}
-
-}  // namespace
-
 RuleResult remove_identity(const Node& node, const RuleContext&) {
   if (!node.is("Identity")) return NoMatch{};
-  return pass_through(node);
+  return pass_through(node, node.input(0));
 }
 
 // Dropout at inference is the identity: is_test up to opset 6, always in 7 to 11, without training_mode
@@ -40,7 +27,45 @@ RuleResult remove_dropout(const Node& node, const RuleContext& context) {
       return Skip{"its training_mode may be true", "", &node};
     }
   }
-  return pass_through(node);
+  return pass_through(node, node.input(0));
+}
+
+namespace {
+
+// Every value of `from` is one of `to`, and back again the same.
+bool holds_all_of(DataType to, DataType from) {
+  if (from == DataType::boolean) return types::kNumeric.contains(to);
+  if (is_integer(from)) {
+    const int bits = bits_of(from) - is_signed_integer(from);  // without the sign
+    if (to == DataType::float64) return bits <= 53;
+    if (to == DataType::float32) return bits <= 24;
+    if (!is_integer(to)) return false;
+    return is_signed_integer(to) ? bits < bits_of(to) : !is_signed_integer(from) && bits <= bits_of(to);
+  }
+  if (from == DataType::float16 || from == DataType::bfloat16)
+    return to == DataType::float32 || to == DataType::float64;
+  return from == DataType::float32 && to == DataType::float64;
+}
+
+}  // namespace
+
+// Cast(Cast(x)) = Cast(x) when the inner one loses nothing. (Strings show the type that they were made from.)
+RuleResult merge_casts(const Node& node, const RuleContext& context) {
+  if (!is_plain(node, "Cast")) return NoMatch{};
+  const Node* inner = producer_of(node.input(0), "Cast");
+  if (!inner) return NoMatch{};
+  const auto type_of_value = [&](const Value* v) { return context.facts.of(v).type.element; };
+  constexpr TypeSet kCast = types::kNumeric | types::kBool;
+  const DataType first = type_of_value(inner->input(0)), between = type_of_value(node.input(0)),
+                 last = type_of_value(node.output(0));
+  if (!kCast.contains(first) || !kCast.contains(between) || !kCast.contains(last)) return NoMatch{};
+  if (!holds_all_of(between, first)) return NoMatch{};
+  if (first == last) return pass_through(node, inner->input(0));
+  if (first == between) return NoMatch{};  // remove_cast's
+  Patch patch(node);
+  patch.set_input(node.output(0)->producer(), 0, inner->input(0));
+  patch.keep_output(node.output(0));
+  return patch;
 }
 
 // A Cast to the type that its input has already.
@@ -52,7 +77,7 @@ RuleResult remove_cast(const Node& node, const RuleContext& context) {
   const DataType from = context.facts.of(node.input(0)).type.element,
                  to = context.facts.of(node.output(0)).type.element;
   if (from == DataType::undefined || from != to) return NoMatch{};
-  return pass_through(node);
+  return pass_through(node, node.input(0));
 }
 
 }  // namespace plica

@@ -228,14 +228,39 @@ Tensor shift_map(const LinearOp& linear, const std::vector<double>& sums, const 
 
 }  // namespace
 
+std::optional<Skip> refuses_at_output(const LinearOp& linear, const Affine& affine) {
+  const int64_t channels = linear.view.outputs();
+  if (!by_channel(affine, linear.output_axis, channels))
+    return not_by_channel(linear, affine, linear.output_axis, channels);
+  if (linear.kind == Kind::matmul && affine.has_shift())
+    return Skip{fmt::format("{} has no bias", describe(*linear.node)), "", linear.node};
+  return std::nullopt;
+}
+
+std::optional<Skip> refuses_at_input(const LinearOp& linear, const Affine& affine,
+                                     const RuleContext& context) {
+  const int64_t channels = linear.view.inputs();
+  if (!by_channel(affine, linear.input_axis, channels))
+    return not_by_channel(linear, affine, linear.input_axis, channels);
+  if (linear.quantized_weight) {
+    return Skip{fmt::format("the weight of {} is quantized: factors of its inputs would need other integers",
+                            describe(*linear.node)),
+                "fold before the model is quantized", linear.node};
+  }
+  if (affine.has_shift() && !sees_no_border(linear, context)) {
+    return Skip{fmt::format("{} pads with zeros, to which the offset does not apply", describe(*linear.node)),
+                "", linear.node};
+  }
+  if (affine.has_shift() && !linear.view.grouped && linear.view.outer != 1)
+    return Skip{fmt::format("the weight of {} is a stack of matrices", describe(*linear.node)), "",
+                linear.node};
+  return std::nullopt;
+}
+
 std::optional<Skip> absorb_at_output(const LinearOp& linear, const Affine& affine, const RuleContext& context,
                                      Patch& patch) {
-  const int64_t channels = linear.view.outputs();
-  const auto factors = by_channel(affine, linear.output_axis, channels);
-  if (!factors) return not_by_channel(linear, affine, linear.output_axis, channels);
-  if (linear.kind == Kind::matmul && factors->has_shift())
-    return Skip{fmt::format("{} has no bias", describe(*linear.node)), "", linear.node};
-
+  if (auto skip = refuses_at_output(linear, affine)) return skip;
+  const auto factors = by_channel(affine, linear.output_axis, linear.view.outputs());
   ErrorBound bound;
   std::vector<double> weight_scales;  // of a quantized weight, afterwards
   if (linear.quantized_weight) {
@@ -264,28 +289,13 @@ std::optional<Skip> absorb_at_output(const LinearOp& linear, const Affine& affin
 
 std::variant<Skip, Affine> absorb_at_input(const LinearOp& linear, const Affine& affine,
                                            const RuleContext& context, Patch& patch) {
-  const int64_t channels = linear.view.inputs();
-  const auto factors = by_channel(affine, linear.input_axis, channels);
-  if (!factors) return not_by_channel(linear, affine, linear.input_axis, channels);
-  if (linear.quantized_weight) {
-    return Skip{fmt::format("the weight of {} is quantized: factors of its inputs would need other integers",
-                            describe(*linear.node)),
-                "fold before the model is quantized", linear.node};
-  }
-  const bool shifts = factors->has_shift();
-  if (shifts && !sees_no_border(linear, context)) {
-    return Skip{fmt::format("{} pads with zeros, to which the offset does not apply", describe(*linear.node)),
-                "", linear.node};
-  }
-  if (shifts && !linear.view.grouped && linear.view.outer != 1)
-    return Skip{fmt::format("the weight of {} is a stack of matrices", describe(*linear.node)), "",
-                linear.node};
-
+  if (auto skip = refuses_at_input(linear, affine, context)) return *std::move(skip);
+  const auto factors = by_channel(affine, linear.input_axis, linear.view.inputs());
   ErrorBound bound;
   auto weight = scaled_weight(linear, {}, factors->scale, context, patch, bound);
   if (auto* skip = std::get_if<Skip>(&weight)) return *std::move(skip);
   if (const auto& operand = std::get<1>(weight)) patch.set_input(linear.node, 1, *operand);
-  if (!shifts) {
+  if (!factors->has_shift()) {
     bound.commit(patch);
     return identity_affine();
   }

@@ -16,6 +16,10 @@
 
 namespace plica {
 
+// Factors that vary along many axes may be as many as the operand's elements; beyond this no constant is
+// worth it.
+inline constexpr int64_t kMostFactors = 1 << 20;
+
 struct Affine {
   Dims dims;
   std::vector<double> scale, shift, shift_error;
@@ -46,7 +50,7 @@ Affine identity_affine();
 // One factor and offset for all.
 Affine uniform_affine(double scale, double shift);
 
-// outer(inner(x)). Dims broadcast against each other; nothing when they can't.
+// outer(inner(x)). Dims broadcast against each other; nothing when they can't, or to more than kMostFactors.
 std::optional<Affine> compose(const Affine& outer, const Affine& inner);
 
 // The same map with factors repeated to these dims, to which its own broadcast.

@@ -122,11 +122,10 @@ std::variant<Affine, Skip> batch_norm_affine(const Node& node, const RuleContext
   return simplest(std::move(affine));
 }
 
-// The dims of the constant as they align with the operand's last axes; nothing when it broadcasts the operand
-// to a larger shape. A dim of the operand that is not known may be smaller than the constant's: what absorbs
-// the affine compares it with its own channels.
+// The dims of the constant as they align with the operand's last axes; nothing when it surely broadcasts the
+// operand to a larger shape. `keeps_shape`: it surely does not.
 std::optional<Dims> aligned_dims(const Node& node, int operand, const Tensor& constant,
-                                 const RuleContext& context) {
+                                 const RuleContext& context, bool& keeps_shape) {
   const auto& shape = context.facts.of(node.input(operand)).type.shape;
   Dims dims = constant.dims();
   if (node.opset() < 7) {
@@ -147,22 +146,26 @@ std::optional<Dims> aligned_dims(const Node& node, int operand, const Tensor& co
   }
   const auto rank = static_cast<int>(dims.size());
   if (shape ? rank > shape->rank() : rank > 1) return std::nullopt;
-  for (int i = 0; shape && i < rank; ++i) {
-    const Dim& d = (*shape)[shape->rank() - rank + i];
+  for (int i = 0; i < rank; ++i) {
+    const Dim d = shape ? (*shape)[shape->rank() - rank + i] : Dim();
     const int64_t extent = dims[static_cast<size_t>(i)];
-    if (extent != 1 && d.is_known() && d.value() != extent) return std::nullopt;
+    if (extent == 1) continue;
+    if (d.is_known() && d.value() != extent) return std::nullopt;
+    keeps_shape &= d.is_known();
   }
   return dims;
 }
 
-std::optional<Affine> arithmetic_affine(const Node& node, int operand, const RuleContext& context) {
+std::optional<Affine> arithmetic_affine(const Node& node, int operand, const RuleContext& context,
+                                        bool& keeps_shape) {
   const bool add = node.is("Add"), sub = node.is("Sub"), mul = node.is("Mul"), div = node.is("Div");
   if (div && operand != 0) return std::nullopt;
   auto constant = constant_input(node, 1 - operand, "constant", context);
   if (std::holds_alternative<Skip>(constant)) return std::nullopt;
   const Tensor& tensor = std::get<Constant>(constant).tensor;
-  if (!is_foldable_type(tensor.type()) || tensor.size() == 0) return std::nullopt;
-  auto dims = aligned_dims(node, operand, tensor, context);
+  if (!is_foldable_type(tensor.type()) || tensor.size() == 0 || tensor.size() > kMostFactors)
+    return std::nullopt;
+  auto dims = aligned_dims(node, operand, tensor, context, keeps_shape);
   if (!dims) return std::nullopt;
 
   Affine affine;
@@ -228,7 +231,8 @@ std::variant<NoMatch, Skip, AffineNode> read_affine_node(const Node& node, const
     return NoMatch{};
   }
   for (const int operand : {0, 1}) {
-    auto affine = arithmetic_affine(node, operand, context);
+    found.keeps_shape = true;
+    auto affine = arithmetic_affine(node, operand, context, found.keeps_shape);
     if (!affine) continue;
     if (is_constant(operand)) break;
     found.operand = operand;
@@ -240,6 +244,10 @@ std::variant<NoMatch, Skip, AffineNode> read_affine_node(const Node& node, const
 
 bool AffineChain::has_batch_norm() const {
   return std::ranges::any_of(nodes, [](const AffineNode& n) { return n.node->is("BatchNormalization"); });
+}
+
+bool AffineChain::keeps_shape() const {
+  return std::ranges::all_of(nodes, [](const AffineNode& n) { return n.keeps_shape; });
 }
 
 std::variant<NoMatch, Skip, AffineChain> read_affine_chain(const Node& node, const RuleContext& context) {

@@ -13,6 +13,9 @@ struct AffineNode {
   Node* node = nullptr;
   int operand = 0;  // the input that it is an affine of
   Affine affine;
+  // The operand surely has the result's shape. Otherwise sizes that are not known may be 1, which the
+  // constant broadcasts: then only what is known to compute the right size may take the affine in, backward.
+  bool keeps_shape = true;
 
   Value* input() const { return node->input(operand); }
   Value* output() const { return node->output(0); }
@@ -32,6 +35,7 @@ struct AffineChain {
   Value* input() const { return nodes.front().input(); }
   Value* output() const { return nodes.back().output(); }
   bool has_batch_norm() const;
+  bool keeps_shape() const;
 };
 
 // The longest chain around the node; NoMatch and Skip are the node's own.

@@ -13,9 +13,6 @@
 namespace plica {
 namespace {
 
-// Factors that vary along many axes may be as large as the tensor; no constant is worth that much.
-constexpr int64_t kMostFactors = 1 << 22;
-
 const std::optional<Shape>& shape_of(const Value* value, const RuleContext& context) {
   return context.facts.of(value).type.shape;
 }

@@ -15,6 +15,7 @@
 #include <cmath>
 #include <limits>
 #include <optional>
+#include <vector>
 
 #include "passes/fold/weight_view.h"
 #include "passes/patch.h"
@@ -30,18 +31,27 @@ class ErrorBound {
     const double error = *std::ranges::max_element(rounded.error) + slack;
     const double reach = *std::ranges::max_element(rounded.reach);
     if (error > 0) bound_ += error / reach;
+    channels_.resize(std::max(channels_.size(), rounded.error.size()), kArithmetic);
+    for (size_t c = 0; c < rounded.error.size(); ++c) {
+      if (rounded.reach[c] > 0) channels_[c] += rounded.error[c] / rounded.reach[c];
+    }
   }
 
   // The patch's bound is the largest of its operators'; there is none when constants that should be zero are
-  // only nearly known to be.
+  // only nearly known to be. Those by channel are of the only one.
   void commit(Patch& patch) const {
+    const bool first = patch.error_bound == 0;
+    patch.channel_bounds = first ? channels_ : std::vector<double>();
     if (!patch.error_bound) return;
     patch.error_bound =
         std::isfinite(bound_) ? std::optional(std::max(*patch.error_bound, bound_)) : std::nullopt;
   }
 
  private:
-  double bound_ = 6 * kUnit;  // of the factors (3 roundings, and one more where two meet) and the products
+  // Of the factors (3 roundings, and one more where two meet) and the products.
+  static constexpr double kArithmetic = 6 * kUnit;
+  double bound_ = kArithmetic;
+  std::vector<double> channels_;
 };
 
 }  // namespace plica

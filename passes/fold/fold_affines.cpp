@@ -69,6 +69,11 @@ RuleResult remove_chain(const AffineChain& chain, const Node& at) {
   return patch;
 }
 
+Skip unknown_sizes(const AffineChain& chain) {
+  return {fmt::format("sizes of its input {} are not known", quoted(chain.input()->name())),
+          "give the model's inputs shapes, or run shape inference", chain.input()->producer()};
+}
+
 // ---- split_affine
 
 // t / s beyond this would meet weights that are flushed to zero: a channel that is all but dead.
@@ -77,6 +82,7 @@ constexpr double kLargestRatio = 0x1p60;
 // s x + t = s (x + t/s): the offset stays, the factor goes forward.
 std::optional<Patch> split_forward(const AffineChain& chain, const Node& at, const RuleContext& context) {
   const Affine& affine = chain.affine;
+  if (!chain.keeps_shape()) return std::nullopt;
   std::vector<double> offsets;
   double slack = 0;
   for (size_t i = 0; i < affine.size(); ++i) {
@@ -112,6 +118,7 @@ std::optional<Patch> split_backward(const AffineChain& chain, const Node& at, co
 // A chain with a batch norm: that takes in the others.
 RuleResult merge_into_batch_norm(const AffineChain& chain, const AffineNode& holder, const Node& at,
                                  const RuleContext& context) {
+  if (!chain.keeps_shape()) return NoMatch{};
   Patch patch(at);
   patch.error_bound = 0;
   if (absorb_into_affine(holder, chain.affine, context, patch)) return NoMatch{};
@@ -138,7 +145,7 @@ RuleResult make_batch_norm(const AffineChain& chain, const Node& at, const RuleC
   }
   const int64_t channels = (*type.shape)[1].value();
   const auto factors = by_channel(chain.affine, type.shape->rank() - 2, channels);
-  if (!factors || channels == 0) return NoMatch{};
+  if (!factors || channels == 0 || !chain.keeps_shape()) return NoMatch{};
   Patch patch(at);
   patch.error_bound = 0;
   const Node& last = chain.last();
@@ -192,6 +199,7 @@ RuleResult fold_affine_backward(const Node& node, const RuleContext& context) {
 RuleResult fold_affine_forward(const Node& node, const RuleContext& context) {
   AffineChain chain;
   if (read_chain(node, context, chain)) return NoMatch{};
+  if (!chain.keeps_shape()) return unknown_sizes(chain);
   Travel travel(chain, node, context);
   if (auto skip = travel.forward(chain.affine, true)) return *std::move(skip);
   travel.patch().substitute(chain.output(), chain.input());

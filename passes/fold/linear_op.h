@@ -42,17 +42,22 @@ struct LinearOp {
 // NoMatch: not a linear operator. Skip: it is one, but what it multiplies by is not constant.
 std::variant<NoMatch, Skip, LinearOp> read_linear_op(const Node& node, const RuleContext& context);
 
+// Cheap answers whether the two functions below have a chance: the factors are not one for each channel, a
+// MatMul has no bias for a shift, in a padded convolution W shift differs along the border, a quantized
+// weight.
+std::optional<Skip> refuses_at_output(const LinearOp& linear, const Affine& affine);
+std::optional<Skip> refuses_at_input(const LinearOp& linear, const Affine& affine,
+                                     const RuleContext& context);
+
 // Adds to the patch what makes the operator compute affine(its output):
 //   scale * (W x + b) + shift = (scale * W) x + (scale * b + shift)
-// The Skip says why it can't: the factors are not one for each channel, a value would not be finite, a MatMul
-// has no bias for a shift.
+// The Skip says why it can't: also a value that would not be finite, or a constant too many.
 std::optional<Skip> absorb_at_output(const LinearOp& linear, const Affine& affine, const RuleContext& context,
                                      Patch& patch);
 
 // Adds to the patch what makes the operator compute from u what it did from affine(u):
 //   W (scale * u + shift) + b = (W * scale) u + (b + W shift)
-// Returns what is left to be added to its output: nothing, where there is a bias, else W shift. In a padded
-// convolution W shift differs along the border: then Skip.
+// Returns what is left to be added to its output: nothing, where there is a bias, else W shift.
 std::variant<Skip, Affine> absorb_at_input(const LinearOp& linear, const Affine& affine,
                                            const RuleContext& context, Patch& patch);
 

@@ -55,7 +55,12 @@ std::optional<Skip> Travel::visit(const Node& node) {
   return std::nullopt;
 }
 
-void Travel::absorbed_by(Node& node) { patch_.absorbers.push_back(&node); }
+std::optional<Skip> Travel::settle() {
+  for (const auto& work : to_settle_) {
+    if (auto skip = work()) return skip;
+  }
+  return std::nullopt;
+}
 
 // ---- backward
 
@@ -83,7 +88,7 @@ std::optional<Skip> Travel::backward(const Affine& affine) {
     const Affine asked = requests_.at(&value).affine;
     if (auto skip = serve(value, asked)) return skip;
   }
-  return std::nullopt;
+  return settle();
 }
 
 std::optional<Skip> Travel::request(Value* value, const Affine& affine, size_t reads) {
@@ -114,16 +119,18 @@ std::optional<Skip> Travel::serve(Value& value, const Affine& affine) {
     skip->reason = "it follows " + skip->reason;
     return *std::move(skip);
   }
-  if (const auto* op = std::get_if<LinearOp>(&linear)) {
-    if (auto skip = absorb_at_output(*op, affine, context_, patch_)) return skip;
-    absorbed_by(*node);
+  if (auto* op = std::get_if<LinearOp>(&linear)) {
+    if (auto skip = refuses_at_output(*op, affine)) return skip;
+    to_settle_.emplace_back(
+        [this, op = std::move(*op), affine] { return absorb_at_output(op, affine, context_, patch_); });
+    patch_.absorbers.push_back(node);
     return std::nullopt;
   }
   auto read = read_affine_node(*node, context_);
   if (const auto* other = std::get_if<AffineNode>(&read)) {
     const auto both = compose(affine, other->affine);
     if (both && !absorb_into_affine(*other, *both, context_, patch_)) {
-      absorbed_by(*node);
+      patch_.absorbers.push_back(node);
       return std::nullopt;
     }
   }
@@ -199,7 +206,9 @@ std::optional<Skip> Travel::forward(const Affine& affine, bool may_map) {
     to_hand_over_.pop_front();
     if (auto skip = hand_over(*value, part)) return skip;
   }
-  return std::nullopt;
+  auto skip = settle();
+  patch_.channel_bounds.clear();  // they are of the readers' output channels
+  return skip;
 }
 
 std::optional<Skip> Travel::hand_over(const Value& value, const Affine& affine) {
@@ -223,26 +232,14 @@ std::optional<Skip> Travel::hand_over_to(Node& node, int input, const Affine& af
   }
   if (const auto* op = std::get_if<LinearOp>(&linear)) {
     if (input != 0) return Skip{fmt::format("{} reads it as a parameter", describe(node)), "", &node};
-    auto left = absorb_at_input(*op, affine, context_, patch_);
-    if (auto* skip = std::get_if<Skip>(&left)) {
-      if (!may_map_ || !op->is_convolution() || op->quantized_weight || !affine.has_scale())
-        return *std::move(skip);
-      return absorb_with_map(*op, affine, label_of(*chain_.nodes.front().node), context_, patch_);
-    }
-    absorbed_by(node);
-    if (std::get<Affine>(left).is_identity()) {
-      patch_.keep_output(node.output(0));
-    } else {
-      to_hand_over_.emplace_back(node.output(0), std::get<Affine>(std::move(left)));
-    }
-    return std::nullopt;
+    return hand_over_to_linear(*op, affine);
   }
   auto read = read_affine_node(node, context_);
   if (const auto* other = std::get_if<AffineNode>(&read); other && other->operand == input) {
     const auto both = compose(other->affine, affine);
     if (both && !absorb_into_affine(*other, *both, context_, patch_)) {
       patch_.keep_output(node.output(0));
-      absorbed_by(node);
+      patch_.absorbers.push_back(&node);
       return std::nullopt;
     }
   }
@@ -268,6 +265,32 @@ std::optional<Skip> Travel::hand_over_to(Node& node, int input, const Affine& af
   for (int i = 0; i < node.num_outputs(); ++i) {
     if (node.has_output(i) && !changed.contains(i)) patch_.keep_output(node.output(i));
   }
+  return std::nullopt;
+}
+
+std::optional<Skip> Travel::hand_over_to_linear(const LinearOp& op, const Affine& affine) {
+  Node& node = *op.node;
+  if (auto skip = refuses_at_input(op, affine, context_)) {
+    if (!may_map_ || !op.is_convolution() || op.quantized_weight || !affine.has_scale()) return skip;
+    to_settle_.emplace_back([this, op, affine] {
+      return absorb_with_map(op, affine, label_of(chain_.first()), context_, patch_);
+    });
+    return std::nullopt;
+  }
+  patch_.absorbers.push_back(&node);
+  if (op.kind == LinearOp::Kind::matmul && affine.has_shift()) {
+    // What is left goes on to its readers.
+    auto left = absorb_at_input(op, affine, context_, patch_);
+    if (auto* skip = std::get_if<Skip>(&left)) return *std::move(skip);
+    to_hand_over_.emplace_back(node.output(0), std::get<Affine>(std::move(left)));
+    return std::nullopt;
+  }
+  patch_.keep_output(node.output(0));
+  to_settle_.emplace_back([this, op, affine]() -> std::optional<Skip> {
+    auto left = absorb_at_input(op, affine, context_, patch_);
+    if (auto* skip = std::get_if<Skip>(&left)) return *std::move(skip);
+    return std::nullopt;
+  });
   return std::nullopt;
 }
 

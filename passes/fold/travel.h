@@ -7,10 +7,12 @@
 #pragma once
 
 #include <deque>
+#include <functional>
 #include <optional>
 #include <string>
 #include <unordered_map>
 #include <unordered_set>
+#include <vector>
 
 #include "passes/constants.h"
 #include "passes/fold/affine_node.h"
@@ -48,9 +50,12 @@ class Travel {
   // ---- forward
   std::optional<Skip> hand_over(const Value& value, const Affine& affine);
   std::optional<Skip> hand_over_to(Node& node, int input, const Affine& affine);
+  std::optional<Skip> hand_over_to_linear(const LinearOp& op, const Affine& affine);
 
   std::optional<Skip> set_pad_value(Node& node, double value);
-  void absorbed_by(Node& node);
+  // Linear operators take in what they were asked to only once everything else has found its place: scaling
+  // weights is the work.
+  std::optional<Skip> settle();
   std::optional<Skip> visit(const Node& node);
 
   const AffineChain& chain_;
@@ -61,6 +66,7 @@ class Travel {
   std::unordered_map<Value*, Request> requests_;
   std::deque<Value*> waiting_;  // values with requests, in the order of the first
   std::deque<std::pair<const Value*, Affine>> to_hand_over_;
+  std::vector<std::function<std::optional<Skip>()>> to_settle_;
 };
 
 }  // namespace plica

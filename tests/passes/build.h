@@ -185,6 +185,17 @@ inline void expect_same_results(const Graph& before, const Graph& after, double 
   }
 }
 
+// Without the rules that simplify what is not a batch norm's business: for tests that say which nodes folding
+// leaves.
+inline OptimizeOptions folding_alone() {
+  OptimizeOptions options;
+  options.disable = {"merge_casts",         "remove_no_op_layout",       "remove_no_op_pool",
+                     "remove_no_op_resize", "remove_neutral_arithmetic", "remove_repeated_function",
+                     "merge_clips",         "simplify_layout",           "fuse_gemm",
+                     "merge_duplicates"};
+  return options;
+}
+
 // Optimizes and checks what always holds: the graph is valid, as long as before or shorter, its inputs and
 // outputs have their names, it computes the same, every batch norm has a verdict, and a second run changes
 // nothing.

@@ -1,8 +1,7 @@
 // Bugs that other tools have shipped in folding batch norms, each as a test. The comment before a test names
 // the class of the bug, and where it was reported.
 #include "engine/onnx/onnx.h"
-#include "passes/fold/weight_view.h"
-#include "tests/passes/double_reference.h"
+#include "tests/passes/compare_models.h"
 #include "tests/passes/fold_rows.h"
 
 namespace plica::testing {

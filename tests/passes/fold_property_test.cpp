@@ -13,7 +13,7 @@
 #include "engine/onnx/onnx.h"
 #include "passes/driver.h"
 #include "tests/passes/build.h"
-#include "tests/passes/double_reference.h"
+#include "tests/passes/compare_models.h"
 #include "tests/passes/random_model.h"
 
 namespace plica::testing {

@@ -2,6 +2,7 @@
 // how each is built in every variant, and what must be left.
 #pragma once
 
+#include <functional>
 #include <span>
 #include <string>
 #include <vector>
@@ -91,6 +92,13 @@ class RowBuilder {
   const Variant v_;
 };
 
+// The batch norm behind the linear operator, or before it in the mirrored row.
+void conv_and_bn(RowBuilder& g, RowBuilder::Conv conv, int64_t in, int64_t out);
+void gemm_and_bn(RowBuilder& g, std::vector<NamedAttribute> attributes, bool with_c = true);
+// conv, `between` (of a value and its channels), bn; mirrored bn, `between`, conv.
+void conv_between_bn(RowBuilder& g, const std::function<Value*(Value*, int64_t)>& between,
+                     RowBuilder::Conv conv = {}, RowBuilder::Signs signs = RowBuilder::Signs::both);
+
 enum Demands : unsigned {
   kAnyVariant = 0,
   kFromOpset1 = 1,  // also in opsets 1 and 6
@@ -101,6 +109,7 @@ enum Demands : unsigned {
   kFloat64Only = 32,
   kFloat32Only = 64,
   kOnly2d = 128,
+  kSeveral = 512,    // channels: with one alone it would fold
   kAnyReason = 256,  // mirrored: there are several
 };
 
@@ -117,7 +126,10 @@ struct Row {
   friend void PrintTo(const Row& row, std::ostream* out) { *out << row.name; }
 };
 
-std::span<const Row> fold_rows();
+std::span<const Row> linear_rows();
+std::span<const Row> between_rows();
+std::span<const Row> special_rows();
+std::span<const Row> fold_rows();  // all of them
 // The 62 patterns of the table that the rows must cover.
 std::span<const char* const> table_patterns();
 

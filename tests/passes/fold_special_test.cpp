@@ -122,7 +122,9 @@ TEST(FoldSpecial, Ir3InitializersAreInputs) {
   Value* m = constant("m", random_tensor(DataType::float32, {4}, 4));
   Value* v = constant("v", random_tensor(DataType::float32, {4}, 5, 0.1, 2));
   b.output(b.op("BatchNormalization", "bn", {b.op("Conv", "conv", {x, w}), s, t, m, v}));
-  const OptimizeReport report = optimize_and_check(b);
+  OptimizeOptions options;
+  options.disable = {"upgrade_ir_version"};
+  const OptimizeReport report = optimize_and_check(b, options);
   EXPECT_TRUE(report.batch_norms[0].folded) << report.batch_norms[0].reason;
   for (const Value* i : b.graph->initializers()) EXPECT_TRUE(i->is_graph_input()) << i->name();
   ASSERT_EQ(b.graph->inputs().size(), 3u);
@@ -130,12 +132,32 @@ TEST(FoldSpecial, Ir3InitializersAreInputs) {
   EXPECT_EQ(b.graph->inputs()[1]->name(), "w_folded");
 }
 
+TEST(FoldSpecial, Ir3BecomesIr4) {
+  Build b(DataType::float32, 8, 3);
+  Value* x = b.input("x", {2, 3});
+  const Tensor t = random_tensor(DataType::float32, {3}, 1);
+  Value* c = b.graph->add_input("c", Type::tensor(DataType::float32, Shape{3}));
+  b.graph->set_initializer(c, t);
+  b.input("unread", {1});
+  Value* two = b.op("Constant", "two", {}, {{"value", tensor_of(DataType::float32, {2, 3, 4}, {3})}});
+  b.output(b.op("Max", "out", {b.op("Tanh", "tanh", {x}), c, two}), 2);
+  const OptimizeReport report = optimize_and_check(b);
+  EXPECT_EQ(b.model->ir_version, 4);
+  EXPECT_EQ(report.rules.at("upgrade_ir_version"), 1);
+  ASSERT_EQ(b.graph->inputs().size(), 2u);
+  EXPECT_EQ(b.graph->inputs()[1]->name(), "unread");
+  EXPECT_EQ(b.graph->num_nodes(), 2u);
+  EXPECT_EQ(b.graph->initializers().size(), 2u);
+}
+
 TEST(FoldSpecial, Ir3ConstantNodesStayNodes) {
   Build b(DataType::float32, 8, 3);
   Value* x = b.input("x", {2, 3});
   b.output(b.op("Add", "add",
                 {x, b.op("Neg", "neg", {b.op("Constant", "c", {}, {{"value", Tensor::scalar(2.f)}})})}));
-  optimize_and_check(b);
+  OptimizeOptions options;
+  options.disable = {"upgrade_ir_version"};
+  optimize_and_check(b, options);
   EXPECT_EQ(b.graph->inputs().size(), 1u);
   EXPECT_TRUE(b.graph->initializers().empty());
   EXPECT_EQ(b.graph->num_nodes(), 2u);
@@ -226,6 +248,7 @@ TEST(FoldSpecial, CopiesOfASharedWeightHaveABudget) {
   }
   OptimizeOptions options;
   options.growth_bytes = 1000;
+  options.disable = {"merge_duplicates"};  // what is not folded is the same convolution again
   const OptimizeReport report = optimize(*b.model, options);
   EXPECT_TRUE(report.batch_norms[0].folded);
   EXPECT_FALSE(report.batch_norms[1].folded);

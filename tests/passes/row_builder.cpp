@@ -76,6 +76,11 @@ Value* RowBuilder::gemm(Value* x, int64_t in, int64_t out, std::vector<NamedAttr
 
 Build::Statistics RowBuilder::statistics(int64_t channels, Signs signs) {
   Build::Statistics s = b.statistics("bn", channels);
+  if (signs == Signs::both && channels > 1) {  // certainly
+    std::vector<double> scale = to_doubles(*s.scale->initializer());
+    scale[0] = -0.75, scale[1] = 1.25;
+    b.graph->set_initializer(s.scale, tensor_of(v_.type, scale, {channels}));
+  }
   if (signs == Signs::positive) s.scale = b.random("bn.scale", {channels}, 0.25, 2);
   return s;
 }
@@ -141,6 +146,33 @@ std::pair<Value*, Value*> RowBuilder::split(Value* x, int64_t first, int64_t sec
   }
   b.graph->add_node("Split", "", ins, {left, right}, std::move(attributes))->name = "split";
   return {left, right};
+}
+
+void conv_and_bn(RowBuilder& g, RowBuilder::Conv conv, int64_t in, int64_t out) {
+  conv.out = out;
+  Value* x = g.image(in);
+  if (g.mirrored) {
+    g.output(g.conv(g.bn(x, in), in, conv));
+  } else {
+    g.output(g.bn(g.conv(x, in, conv), out));
+  }
+}
+void gemm_and_bn(RowBuilder& g, std::vector<NamedAttribute> attributes, bool with_c) {
+  Value* x = g.matrix(g.c());
+  if (g.mirrored) {
+    g.output(g.gemm(g.bn(x, g.c()), g.c(), g.m(), std::move(attributes), with_c));
+  } else {
+    g.output(g.bn(g.gemm(x, g.c(), g.m(), std::move(attributes), with_c), g.m()));
+  }
+}
+void conv_between_bn(RowBuilder& g, const std::function<Value*(Value*, int64_t)>& between,
+                     RowBuilder::Conv conv, RowBuilder::Signs signs) {
+  Value* x = g.image(g.c());
+  if (g.mirrored) {
+    g.output(g.conv(between(g.bn(x, g.c(), "bn", signs), g.c()), g.c(), conv));
+  } else {
+    g.output(g.bn(between(g.conv(x, g.c(), conv), g.m()), g.m(), "bn", signs));
+  }
 }
 
 }  // namespace plica::testing
