@@ -33,6 +33,12 @@ ModelSummary::BatchNorm summary_of(const Node& node, int64_t& channels_left) {
   };
   std::tie(summary.min_variance, summary.max_variance) = finite_range(health.variance, false);
   std::tie(summary.min_gain, summary.max_gain) = finite_range(health.gain, true);
+  summary.values = {.mean = std::move(health.mean),
+                    .variance = std::move(health.variance),
+                    .gain = std::move(health.gain),
+                    .shift = std::move(health.shift),
+                    .bounds = {},
+                    .marks = std::move(health.marks)};
   for (BatchNormFinding& f : health.findings) {
     if (f.kind == health::kDead) summary.dead += f.channels;
     if (f.kind == health::kTinyVariance || f.kind == health::kZeroVariance)

@@ -44,37 +44,48 @@ std::string because(const BatchNorm& b) {
   return b.into.empty() ? std::string("nothing was left to compute") : "into " + names(b.into);
 }
 
-void add_table(std::string& out, const Report& r) {
-  fmt::format_to(
-      std::back_inserter(out),
+void add_table(std::string& out, const std::vector<BatchNorm>& norms, bool verdicts) {
+  out +=
       "<section aria-labelledby=\"norms\"><h2 id=\"norms\">Batch norms</h2>\n"
       "<p class=\"filter\" hidden><label>Show only <input type=\"search\" placeholder=\"name, kept, warning "
-      "&hellip;\"></label></p>\n<div class=\"scroll\"><table class=\"norms\"><thead><tr>"
-      "<th scope=\"col\" class=\"n\" data-sort=\"number\">#</th><th scope=\"col\" "
-      "data-sort=\"text\">Node</th>"
-      "<th scope=\"col\" data-sort=\"text\">Verdict</th><th scope=\"col\" data-sort=\"text\">Where, or why "
-      "not</th>"
-      "<th scope=\"col\" class=\"n\" data-sort=\"number\">Error bound</th>"
-      "<th scope=\"col\" class=\"n\" data-sort=\"number\">Channels</th>"
-      "<th scope=\"col\" data-sort=\"number\">Health</th></tr></thead><tbody>\n");
-  const size_t count = std::min(r.batch_norms.size(), kMostNorms);
+      "&hellip;\"></label></p>\n<div class=\"scroll\"><table class=\"norms\"><thead><tr>";
+  const auto head = [&](std::string_view title, bool number) {
+    fmt::format_to(std::back_inserter(out), "<th scope=\"col\"{} data-sort=\"{}\">{}</th>",
+                   number ? " class=\"n\"" : "", number ? "number" : "text", title);
+  };
+  head("#", true);
+  head("Node", false);
+  if (verdicts) {
+    head("Verdict", false);
+    head("Where, or why not", false);
+    head("Error bound", true);
+  }
+  head("Channels", true);
+  out += "<th scope=\"col\" data-sort=\"number\">Health</th></tr></thead><tbody>\n";
+  const size_t count = std::min(norms.size(), kMostNorms);
   for (size_t i = 0; i < count; ++i) {
-    const BatchNorm& b = r.batch_norms[i];
+    const BatchNorm& b = norms[i];
     const size_t channels = b.channels.gain.size();
+    fmt::format_to(
+        std::back_inserter(out),
+        "<tr><td class=\"n\" data-key=\"{0}\">{0}</td><th scope=\"row\"><a href=\"#bn-{0}\">{1}</a></th>",
+        i + 1, name(b.node));
+    if (verdicts) {
+      fmt::format_to(std::back_inserter(out),
+                     "<td>{}</td><td class=\"why-cell\">{}</td><td class=\"n\" data-key=\"{}\" "
+                     "data-label=\"error bound\">{}</td>",
+                     pill(b), because(b), b.error_bound.value_or(0),
+                     b.error_bound ? number_html(*b.error_bound) : "");
+    }
     fmt::format_to(std::back_inserter(out),
-                   "<tr><td class=\"n\" data-key=\"{0}\">{0}</td><th scope=\"row\"><a "
-                   "href=\"#bn-{0}\">{1}</a></th><td>{2}</td>"
-                   "<td>{3}</td><td class=\"n\" data-key=\"{4}\" data-label=\"error bound\">{5}</td>"
-                   "<td class=\"n\" data-key=\"{6}\" data-label=\"channels\">{7}</td><td data-key=\"{8}\" "
-                   "data-label=\"health\">{9}</td></tr>\n",
-                   i + 1, name(b.node), pill(b), because(b), b.error_bound.value_or(0),
-                   b.error_bound ? number_html(*b.error_bound) : "", channels,
-                   channels ? fmt::format("{}", channels) : "", health_key(b), health_html(b));
+                   "<td class=\"n\" data-key=\"{}\" data-label=\"channels\">{}</td><td data-key=\"{}\" "
+                   "data-label=\"health\">{}</td></tr>\n",
+                   channels, channels ? fmt::format("{}", channels) : "", health_key(b), health_html(b));
   }
   out += "</tbody></table></div>\n";
-  if (r.batch_norms.size() > count) {
+  if (norms.size() > count) {
     fmt::format_to(std::back_inserter(out), "<p class=\"soft\">and {} more, which the JSON report has</p>",
-                   r.batch_norms.size() - count);
+                   norms.size() - count);
   }
   out += "</section>\n";
 }
@@ -113,8 +124,7 @@ std::string plots_of(const BatchNorm& b) {
   return out.empty() ? out : "<div class=\"plots\">" + out + "</div>\n";
 }
 
-void add_details(std::string& out, const Report& r) {
-  if (r.batch_norms.empty()) return;
+void add_details(std::string& out, const std::vector<BatchNorm>& norms, bool verdicts) {
   out += "<section aria-labelledby=\"each\"><h2 id=\"each\">Channel by channel</h2>\n";
   out +=
       "<ul class=\"legend\"><li><i></i>one channel</li><li class=\"neg\"><i></i>negative</li>"
@@ -122,17 +132,19 @@ void add_details(std::string& out, const Report& r) {
       "<li class=\"tick\"><i></i>along the edge: any finding</li><li class=\"line\"><i></i>median</li>"
       "<li>bars at the right: how many channels lie there</li></ul>\n";
   bool full = false;
-  const size_t count = std::min(r.batch_norms.size(), kMostNorms);
+  const size_t count = std::min(norms.size(), kMostNorms);
   for (size_t i = 0; i < count; ++i) {
-    const BatchNorm& b = r.batch_norms[i];
+    const BatchNorm& b = norms[i];
     fmt::format_to(std::back_inserter(out), "<details class=\"norm\" id=\"bn-{}\"{}><summary>{} {}", i + 1,
-                   count == 1 ? " open" : "", name(b.node), pill(b));
+                   count == 1 ? " open" : "", name(b.node), verdicts ? pill(b) : "");
     if (b.error_bound) out += " <span class=\"soft\">error &le; " + number_html(*b.error_bound) + "</span>";
     if (!b.channels.gain.empty())
       out += fmt::format(" <span class=\"soft\">{}</span>",
                          plural(static_cast<int64_t>(b.channels.gain.size()), "channel"));
     out += " " + health_html(b) + "</summary>\n<div class=\"inside\">";
-    if (b.folded) {
+    if (!verdicts) {
+      out += fmt::format("<p>&epsilon; = {}</p>\n", number_html(b.epsilon));
+    } else if (b.folded) {
       out += fmt::format("<p>Folded {} by {}.", because(b), name(b.rule));
       if (b.error_bound)
         out += fmt::format(
@@ -165,12 +177,76 @@ void add_details(std::string& out, const Report& r) {
   out += "</section>\n";
 }
 
+double median_of(std::vector<double> values) {
+  std::erase_if(values, [](double v) { return !std::isfinite(v); });
+  if (values.empty()) return std::nan("");
+  const auto middle = values.begin() + static_cast<std::ptrdiff_t>(values.size() / 2);
+  std::ranges::nth_element(values, middle);
+  return *middle;
+}
+
 }  // namespace
 
-void add_batch_norms(std::string& out, const Report& report) {
-  if (report.batch_norms.empty()) return;
-  add_table(out, report);
-  add_details(out, report);
+void add_overview(std::string& out, const std::vector<BatchNorm>& norms) {
+  if (norms.size() < 2) return;
+  // By layer: the range and the median of |gain|; the bound.
+  std::vector<double> low, middle, high, bounds;
+  std::vector<uint8_t> marks;
+  for (const BatchNorm& b : norms) {
+    std::vector<double> magnitudes;
+    for (double g : b.channels.gain) {
+      if (std::isfinite(g) && g != 0) magnitudes.push_back(std::abs(g));
+    }
+    middle.push_back(median_of(magnitudes));
+    low.push_back(magnitudes.empty() ? std::nan("") : *std::ranges::min_element(magnitudes));
+    high.push_back(magnitudes.empty() ? std::nan("") : *std::ranges::max_element(magnitudes));
+    bounds.push_back(b.error_bound.value_or(std::nan("")));
+    uint8_t mark = 0;
+    for (const HealthFinding& f : b.health)
+      mark = std::max(mark, static_cast<uint8_t>(1 + static_cast<int>(f.severity)));
+    marks.push_back(mark);
+  }
+  Plot gains{.title = "Gain, layer by layer",
+             .formula = "median and range of |gain| in each batch norm",
+             .axis = "batch norm, in graph order",
+             .scale = Plot::Scale::logarithmic,
+             .points = plot_points(middle, true, marks),
+             .values = middle,
+             .count = static_cast<int64_t>(middle.size()),
+             .first = 1,
+             .reference = {},
+             .histogram = false};
+  if (gains.points.size() == middle.size()) {
+    for (size_t i = 0; i < middle.size(); ++i) {
+      gains.points[i].middle = gains.points[i].low;
+      gains.points[i].low = low[i];
+      gains.points[i].high = high[i];
+    }
+  }
+  const Plot errors{.title = "Error bound, layer by layer",
+                    .formula = "of what folding rounds, relative to the layer&rsquo;s reach",
+                    .axis = "batch norm, in graph order",
+                    .scale = Plot::Scale::logarithmic,
+                    .points = plot_points(bounds, true, {}),
+                    .values = bounds,
+                    .count = static_cast<int64_t>(bounds.size()),
+                    .first = 1,
+                    .reference = {},
+                    .histogram = false};
+  const std::string first = plot_html(gains), second = plot_html(errors);
+  if (first.empty() && second.empty()) return;
+  out +=
+      "<section aria-labelledby=\"across\"><h2 id=\"across\">Across the model</h2>\n<div class=\"two wide\">";
+  for (const std::string& figure : {first, second}) {
+    if (!figure.empty()) out += "<div class=\"card\">" + figure + "</div>\n";
+  }
+  out += "</div></section>\n";
+}
+
+void add_batch_norms(std::string& out, const std::vector<BatchNorm>& norms, bool verdicts) {
+  if (norms.empty()) return;
+  add_table(out, norms, verdicts);
+  add_details(out, norms, verdicts);
 }
 
 }  // namespace plica::markup

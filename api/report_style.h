@@ -145,7 +145,7 @@ table.norms td,table.norms tbody th{display:block;border:0;padding:0;text-align:
 table.norms td:empty{display:none}
 table.norms td:first-child{flex:0 0 2.2ch;color:var(--soft);font-size:.8rem}
 table.norms tbody th{flex:1 1 40%}
-table.norms td:nth-child(4){flex:1 1 100%}
+table.norms td.why-cell{flex:1 1 100%}
 table.norms td[data-label]{font-size:.83rem}
 table.norms td[data-label]::before{content:attr(data-label) "  ";color:var(--soft)}
 table.norms td .name,table.norms th .name{display:inline;max-width:none}}

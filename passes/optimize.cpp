@@ -44,13 +44,14 @@ class Verdicts : public DriverListener {
     auto it = index_.find(&node);
     if (it == index_.end()) return;
     BatchNormVerdict& v = list_[it->second];
+    examine_again(v, node);
     if (rule.name == "fold_affine_forward" && !v.reason.empty()) {
-      // Why it did not go backward either was said just before.
-      v.reason += "; " + skip.reason;
+      // Why it did not go backward either was said just before; or, where only this rule runs, in the last
+      // round.
+      if (!v.reason.ends_with(skip.reason)) v.reason += "; " + skip.reason;
       if (v.fix.empty()) v.fix = skip.fix;
       return;
     }
-    examine_again(v, node);
     v.reason = skip.reason;
     v.fix = skip.fix;
     v.blocking = skip.blocking ? label_of(*skip.blocking) : "";

@@ -1,5 +1,6 @@
 // plica inspect, plica check: what a model is, and whether it is sound.
 #include <algorithm>
+#include <filesystem>
 #include <memory>
 
 #include "engine/core/fail.h"
@@ -13,7 +14,7 @@ namespace plica::tools {
 namespace {
 
 struct InspectOptions {
-  std::string model;
+  std::string model, html, dot;
   ShapeOptions shapes;
   bool json = false;
 };
@@ -176,9 +177,21 @@ void print_summary(const std::string& path, const Model& model, const ModelSumma
 }
 
 int inspect(const InspectOptions& options) {
+  for (const std::string* file : {&options.html, &options.dot}) {
+    if (!file->empty()) refuse_overwrite(options.model, *file, false);
+  }
+  if ((options.html == "-") + (options.dot == "-") + options.json > 1)
+    exit_with(kUsage, "only one of --html, --dot and --json can have the standard output");
   const Model model = load_model(options.model);
   const ModelSummary summary =
       about_model(options.model, [&] { return model.summarize(options.shapes.resolve(model)); });
+  if (!options.html.empty()) {
+    const std::string title =
+        options.model == "-" ? "" : std::filesystem::path(options.model).filename().string();
+    write_output(options.html, model.to_html(title, options.shapes.resolve(model)));
+  }
+  if (!options.dot.empty()) write_output(options.dot, model.to_dot());
+  if (options.html == "-" || options.dot == "-") return kOk;
   if (options.json) {
     print_json(to_json(options.model, model, summary));
   } else {
@@ -224,6 +237,9 @@ void add_inspect(CLI::App& program, Invocation& invocation) {
   CLI::App* app =
       program.add_subcommand("inspect", "Show inputs, outputs, operators, size, MACs and batch norms");
   add_model(*app, options->model);
+  app->add_option("--html", options->html, "Write it as a page, with plots of every batch norm by channel")
+      ->type_name("FILE");
+  app->add_option("--dot", options->dot, "Write the graph for Graphviz")->type_name("FILE");
   add_shape_options(*app, options->shapes);
   add_json(*app, options->json);
   app->callback([options, &invocation] { invocation.run = [options] { return inspect(*options); }; });

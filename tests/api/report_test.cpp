@@ -219,5 +219,32 @@ TEST(ReportHtml, OfAModelWithoutBatchNorms) {
   EXPECT_THAT(html, HasSubstr("It has no batch norms"));
 }
 
+// ---- of a model that is only looked at
+
+TEST(ModelHtml, ShowsHealthWithoutVerdicts) {
+  const std::string html = Model::parse(conv_batch_norm_model(0)).to_html("<net>.onnx");
+  expect_well_formed(html);
+  EXPECT_THAT(html, HasSubstr("<h1><bdi>&lt;net&gt;.onnx</bdi></h1>"));
+  EXPECT_THAT(html, HasSubstr("1 of 2 channels have variance 0"));
+  EXPECT_EQ(count(html, "<figure"), 4);
+  EXPECT_THAT(html, Not(HasSubstr("Verdict")));
+  EXPECT_THAT(html, Not(HasSubstr("<b>Kept:")));
+}
+
+TEST(ModelDot, HasNodesEdgesAndConstants) {
+  const std::string dot = Model::parse(conv_batch_norm_model()).to_dot();
+  EXPECT_THAT(dot, HasSubstr("n1 [label=\"Conv\\nmake_conv\\nw: float32[2, 2, 1, 1]\""));
+  EXPECT_THAT(dot, HasSubstr("v0 -> n1 [label=\"float32[N, 2, 4, 4]\"];"));
+  EXPECT_THAT(dot, HasSubstr("n1 -> n2"));
+  EXPECT_THAT(dot, HasSubstr("n2 -> out0;"));
+  EXPECT_EQ(count(dot, "{"), count(dot, "}"));
+}
+
+TEST(ModelDot, EscapesNames) {
+  ModelBuilder b;
+  b.output(b.node("Relu", {b.input("x\"];\n\\", Shape{2})}, "y"));
+  EXPECT_THAT(Model::parse(b.bytes()).to_dot(), HasSubstr(R"([label="x\"];\\x0a)"));
+}
+
 }  // namespace
 }  // namespace plica

@@ -21,6 +21,17 @@ TEST_F(Commands, InspectTells) {
               AllOf(HasSubstr("BatchNormalization"), HasSubstr("float32[N, 1, 8, 8]")));
 }
 
+TEST_F(Commands, InspectWritesAPageAndAGraph) {
+  EXPECT_EQ(plica({"inspect", kDigits, "--html", "m.html", "--dot", "m.dot"}).code, 0);
+  EXPECT_THAT(slurp(path("m.html")),
+              AllOf(StartsWith("<!doctype html>"), HasSubstr("digits.onnx"), HasSubstr("<svg")));
+  EXPECT_THAT(slurp(path("m.dot")), AllOf(StartsWith("digraph"), HasSubstr("stem.conv")));
+  EXPECT_EQ(plica({"inspect", kDigits, "--dot", "-"}).out, slurp(path("m.dot")));
+  expect_failure(2, {"inspect", kDigits, "--dot", "-", "--json"}, "standard output");
+  write("net.onnx", slurp(kDigits));
+  expect_failure(2, {"inspect", "net.onnx", "--html", "net.onnx"}, "net.onnx");
+}
+
 TEST_F(Commands, CheckAcceptsAndRefuses) {
   EXPECT_EQ(plica({"check", kDigits}).code, 0);
   const Outcome bad = plica({"check", write("bad.onnx", "no"), "--json"});

@@ -55,6 +55,7 @@ struct ModelSummary {
     int64_t bad = 0;            // or what it computes is not finite
     double min_variance = 0, max_variance = 0;
     double min_gain = 0, max_gain = 0;  // of |scale| / sqrt(var + epsilon), where it is finite
+    Report::Channels values;            // by channel
     std::vector<HealthFinding> health;  // the worst first
   };
 
@@ -134,6 +135,11 @@ class Model {
   ModelSummary summarize(const DimSizes& sizes = {}) const;
   // Everything that is wrong with the model or that Plica does not support; empty when it can be run.
   std::vector<Finding> check() const;
+  // What summarize() says as one HTML page that needs nothing else, with plots of every batch norm by channel;
+  // `title` is what to call the model.
+  std::string to_html(std::string_view title, const DimSizes& sizes = {}) const;
+  // The graph in the language of Graphviz; constants are named in the nodes that read them.
+  std::string to_dot() const;
   // A readable listing of the graph.
   std::string listing() const;
 
