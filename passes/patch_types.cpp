@@ -109,9 +109,9 @@ std::vector<Facts> PatchTypes::infer(const std::string& op_type, const std::stri
   std::vector<Value*> ins, outs;
   for (const Operand& o : operands) {
     const Facts* f = inputs.emplace_back(find(o));
-    ins.push_back(f ? scratch_.add_input(scratch_.fresh_name("input"), f->type) : nullptr);
+    ins.push_back(f ? scratch_.add_input(next_name(), f->type) : nullptr);
   }
-  for (int i = 0; i < outputs; ++i) outs.push_back(scratch_.add_value(scratch_.fresh_name("output")));
+  for (int i = 0; i < outputs; ++i) outs.push_back(scratch_.add_value(next_name()));
   const Node* node = scratch_.add_node(op_type, domain, ins, outs, attributes);
   if (!find_op(*node)) return std::vector<Facts>(static_cast<size_t>(outputs));
   return infer_node(*node, inputs);

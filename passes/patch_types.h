@@ -38,8 +38,11 @@ class PatchTypes {
   std::vector<Facts> infer(const std::string& op_type, const std::string& domain,
                            const Attributes& attributes, const std::vector<Operand>& operands, int outputs);
 
+  std::string next_name() { return std::to_string(names_++); }
+
   const ModelFacts& facts_;
   Graph scratch_;
+  int64_t names_ = 0;                 // in use there
   std::vector<Node*> waiting_;        // edited and carried nodes that are not inferred yet
   std::vector<size_t> waiting_made_;  // and new ones
   std::vector<Node*> edited_;

@@ -15,11 +15,6 @@ std::string size_text(const Model& model, const ModelSummary& summary) {
   return (large ? "about " : "") + human_bytes(large ? static_cast<double>(summary.parameter_bytes)
                                                      : static_cast<double>(model.serialized_size()));
 }
-                                      << 30;  // larger ones aren't written twice to know their size
-  const bool large = summary.parameter_bytes > kMostSerialized;
-  return (large ? "about " : "") + human_bytes(large ? static_cast<double>(summary.parameter_bytes)
-                                                     : static_cast<double>(model.serialize().size()));
-}
 
 void print_comparison(const Model& before, const Model& after, const Report& report) {
   const ModelSummary a = before.summarize(), b = after.summarize();

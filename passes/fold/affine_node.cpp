@@ -9,6 +9,7 @@
 #include "engine/core/fail.h"
 #include "engine/ops/attribute_reader.h"
 #include "passes/constants.h"
+#include "passes/fold/health.h"
 
 namespace plica {
 namespace {
@@ -17,29 +18,6 @@ constexpr double kUnit = std::numeric_limits<double>::epsilon() / 2;  // of roun
 
 // Longer chains become short ones first: looking at a chain from each of its nodes stays cheap.
 constexpr size_t kLongestChain = 64;
-
-// Why the batch norm normalizes by its own input's statistics; nothing when it uses the running ones.
-std::optional<Skip> training_mode(const Node& node, const AttributeReader& attributes) {
-  const std::string remedy = "call eval() before export";
-  if (node.opset() >= 14) {
-    if (attributes.i("training_mode") != 0) {
-      return Skip{"it is in training mode: it normalizes by the statistics of each batch",
-                  "exported in training mode: " + remedy, &node};
-    }
-  } else if (node.opset() <= 6 && attributes.i("is_test") == 0) {
-    return Skip{"its is_test is 0, which is training mode: it normalizes by the statistics of each batch",
-                "exported in training mode: " + remedy + ", or set is_test to 1", &node};
-  }
-  for (int i = 1; i < node.num_outputs(); ++i) {
-    if (!node.has_output(i)) continue;
-    // Up to opset 13, listing these outputs is what puts the operator into training mode.
-    if (node.opset() < 14 || node.output(i)->has_uses()) {
-      return Skip{fmt::format("it computes statistics too (output {})", quoted(node.output(i)->name())),
-                  "exported in training mode: " + remedy, &node};
-    }
-  }
-  return std::nullopt;
-}
 
 // Of input 0. In a model function, whose inputs have no types, a convolution that reads the node tells.
 int rank_of_input(const Node& node, const RuleContext& context) {
@@ -60,7 +38,7 @@ std::variant<Affine, Skip> batch_norm_affine(const Node& node, const RuleContext
                 "inline the function before optimizing", &node};
   }
   const AttributeReader attributes(node);
-  if (auto skip = training_mode(node, attributes)) return *skip;
+  if (auto training = training_mode(node)) return Skip{training->reason, training->fix, &node};
 
   constexpr std::array<std::string_view, 4> kRoles = {"scale", "bias", "mean", "variance"};
   std::array<std::vector<double>, 4> parameters;

@@ -228,17 +228,24 @@ std::string_view to_string(HealthSeverity severity) {
 
 double health::far_mean_ratio(DataType type) { return std::exp2(range_of(type).precision / 2.0); }
 
-bool is_training_batch_norm(const Node& node) {
+std::optional<TrainingMode> training_mode(const Node& node) {
   const AttributeReader attributes(node);
-  if (node.opset() >= 14 ? attributes.i("training_mode") != 0
-                         : node.opset() <= 6 && attributes.i("is_test") == 0) {
-    return true;
+  const std::string fix = "exported in training mode: call eval() before export";
+  if (node.opset() >= 14) {
+    if (attributes.i("training_mode") != 0)
+      return TrainingMode{"it is in training mode: it normalizes by the statistics of each batch", fix};
+  } else if (node.opset() <= 6 && attributes.i("is_test") == 0) {
+    return TrainingMode{
+        "its is_test is 0, which is training mode: it normalizes by the statistics of each batch",
+        fix + ", or set is_test to 1"};
   }
   for (int i = 1; i < node.num_outputs(); ++i) {
     // Up to opset 13, listing these outputs is what puts the operator into training mode.
-    if (node.has_output(i) && (node.opset() < 14 || node.output(i)->has_uses())) return true;
+    if (node.has_output(i) && (node.opset() < 14 || node.output(i)->has_uses()))
+      return TrainingMode{
+          fmt::format("it computes statistics too (output {})", quoted(node.output(i)->name())), fix};
   }
-  return false;
+  return std::nullopt;
 }
 
 BatchNormHealth examine_batch_norm(const Node& node, int64_t& channels_left) {
@@ -252,7 +259,7 @@ BatchNormHealth examine_batch_norm(const Node& node, int64_t& channels_left) {
   try {
     const AttributeReader attributes(node);
     out.epsilon = static_cast<double>(attributes.f("epsilon"));
-    out.training = is_training_batch_norm(node);
+    out.training = training_mode(node).has_value();
   } catch (const Error& e) {  // an attribute of another type
     examine.whole(health::kNotConstant, note, e.message(), "");
     return out;

@@ -8,6 +8,7 @@
 #pragma once
 
 #include <cstdint>
+#include <optional>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -92,9 +93,12 @@ inline constexpr int64_t kMostChannels = 1 << 21;
 
 }  // namespace health
 
-// Whether it normalizes by the statistics of its batch: training_mode (opset 14), is_test = 0 (up to 6), or
-// statistics among its outputs.
-bool is_training_batch_norm(const Node& node);
+// Why a batch norm normalizes by the statistics of its batch: training_mode (opset 14), is_test = 0 (up to
+// 6), or statistics among its outputs; and what to do. Nothing when it uses the running ones.
+struct TrainingMode {
+  std::string reason, fix;
+};
+std::optional<TrainingMode> training_mode(const Node& node);
 
 // `node` is a BatchNormalization of any version. Its parameters are read through Identity. `channels_left`:
 // what is left of kMostChannels; the batch norm's channels are taken from it.
