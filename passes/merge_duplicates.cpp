@@ -2,10 +2,16 @@
 //
 // One patch for a graph: values are numbered in list order, so that what follows from merged inputs merges in
 // the same walk, and everything is found through hashes. Nodes of different graphs stay apart.
+#define XXH_INLINE_ALL  // no library to link
+#include <xxhash.h>
+
 #include <algorithm>
+#include <array>
 #include <cstring>
+#include <span>
 #include <unordered_map>
 
+#include "engine/core/file.h"
 #include "engine/ops/table.h"
 #include "passes/constants.h"
 #include "passes/match.h"
@@ -88,61 +94,57 @@ std::optional<std::string> key_of(const Node& node,
   return key;
 }
 
-// As FNV-1a (http://www.isthe.com/chongo/tech/comp/fnv/), over eight bytes at a time.
-class Hash {
- public:
-  void add(uint64_t word) {
-    state_ = (state_ ^ word) * 0x100000001b3;
-    state_ ^= state_ >> 29;
-  }
-  // At most eight bytes.
-  void add(const std::byte* bytes, size_t count) {
-    uint64_t word = 0;
-    std::memcpy(&word, bytes, count);
-    add(word);
-  }
-  uint64_t value() const { return state_; }
-
- private:
-  uint64_t state_ = 0xcbf29ce484222325;
-};
-
-// Of the type, the dims, and every `step`-th eight bytes.
-uint64_t hash_of(const Tensor& t, size_t step) {
-  Hash hash;
-  hash.add(static_cast<uint64_t>(t.type()));
-  for (int64_t d : t.dims()) hash.add(static_cast<uint64_t>(d));
-  const auto* bytes = static_cast<const std::byte*>(t.raw());
-  for (size_t at = 0; at < t.bytes(); at += 8 * step)
-    hash.add(bytes + at, std::min<size_t>(t.bytes() - at, 8));
-  return hash.value();
+// Of the type and the dims: all that need not be read.
+uint64_t shape_hash(const Tensor& t) {
+  const auto type = static_cast<uint64_t>(t.type());
+  return XXH3_64bits_withSeed(t.dims().data(), t.dims().size() * sizeof(int64_t), type);
 }
 
-// Weights differ almost everywhere, so a few of their bytes tell them apart; what those do not is hashed
-// whole.
+// Also of a few bytes at the beginning, in the middle and at the end. Weights differ almost everywhere, so
+// these tell them apart, and a weight that is still in its file stays there.
 uint64_t sample_hash(const Tensor& t) {
-  constexpr size_t kSamples = 32;
-  return hash_of(t, std::max<size_t>(t.bytes() / (8 * kSamples), 1));
+  constexpr size_t kSample = 64;
+  std::array<std::byte, 3 * kSample> samples{};
+  const size_t size = std::min(kSample, t.bytes());
+  const std::array<size_t, 3> offsets = {0, (t.bytes() - size) / 2, t.bytes() - size};
+  for (size_t i = 0; i < offsets.size() && size > 0; ++i) {
+    const std::span to(samples.data() + i * kSample, size);
+    if (const FileRange* range = t.unread()) {
+      range->file->read(range->offset + offsets[i], to);
+    } else {
+      std::memcpy(to.data(), static_cast<const std::byte*>(t.raw()) + offsets[i], size);
+    }
+  }
+  return XXH3_64bits_withSeed(samples.data(), samples.size(), shape_hash(t));
+}
+
+uint64_t whole_hash(const Tensor& t) {
+  const Tensor elements = t.in_memory();
+  return XXH3_64bits_withSeed(elements.raw(), elements.bytes(), shape_hash(t));
 }
 
 // Initializers that hold the same as another before them, and that one. Those that callers may override, and
 // those that a graph lists among its inputs or outputs, are left out.
 using Duplicates = std::vector<std::pair<Value*, Value*>>;
 Duplicates duplicate_initializers(const Graph& graph) {
-  std::vector<std::pair<uint64_t, Value*>> candidates;
-  std::unordered_map<uint64_t, int> counts;
+  // Whatever is alone with its shape, then with its samples, has no duplicate.
+  std::vector<Value*> candidates;
   for (Value* v : graph.initializers()) {
     if (v->is_graph_input() || v->is_graph_output() || !v->has_uses()) continue;
-    if (v->initializer()->type() == DataType::string) continue;
-    candidates.emplace_back(sample_hash(*v->initializer()), v);
-    ++counts[candidates.back().first];
+    if (v->initializer()->type() != DataType::string) candidates.push_back(v);
+  }
+  for (const auto hash : {shape_hash, sample_hash}) {
+    std::vector<uint64_t> hashes;
+    std::unordered_map<uint64_t, int> counts;
+    for (const Value* v : candidates) ++counts[hashes.emplace_back(hash(*v->initializer()))];
+    size_t next = 0;
+    std::erase_if(candidates, [&](const Value*) { return counts[hashes[next++]] == 1; });
   }
   Duplicates duplicates;
   std::unordered_multimap<uint64_t, Value*> seen;
-  for (const auto& [sample, value] : candidates) {
-    if (counts[sample] == 1) continue;
+  for (Value* value : candidates) {
     const Tensor& tensor = *value->initializer();
-    const uint64_t hash = hash_of(tensor, 1);
+    const uint64_t hash = whole_hash(tensor);
     const auto [begin, end] = seen.equal_range(hash);
     const auto same = std::find_if(
         begin, end, [&](const auto& entry) { return entry.second->initializer()->identical_to(tensor); });

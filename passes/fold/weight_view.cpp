@@ -82,14 +82,6 @@ void find_overflow(Rounded& result) {
 }  // namespace
 
 template <>
-double round_once<double>(double value) {
-  return value;
-}
-template <>
-float round_once<float>(double value) {
-  return static_cast<float>(value);
-}
-template <>
 Float16 round_once<Float16>(double value) {
   return Float16(to_float_odd(value));
 }

@@ -5,6 +5,7 @@
 #include <span>
 #include <vector>
 
+#include "engine/core/float_types.h"
 #include "engine/core/tensor.h"
 
 namespace plica {
@@ -30,6 +31,18 @@ struct WeightView {
 // The nearest value of an element type; ties to even. Double rounding through float does not happen.
 template <class T>
 T round_once(double value);
+template <>
+inline double round_once<double>(double value) {
+  return value;
+}
+template <>
+inline float round_once<float>(double value) {
+  return static_cast<float>(value);
+}
+template <>
+Float16 round_once<Float16>(double value);
+template <>
+BFloat16 round_once<BFloat16>(double value);
 
 // A product or sum, rounded once, and what the rounding did.
 struct Rounded {
