@@ -51,6 +51,7 @@ Report report_of(OptimizeReport&& from) {
                                   .fix = std::move(v.fix),
                                   .blocking = std::move(v.blocking),
                                   .error_bound = v.error_bound,
+                                  .offset_stays = v.offset_stays,
                                   .flushed = v.flushed,
                                   .type = v.health.type,
                                   .epsilon = v.health.epsilon,

@@ -62,6 +62,7 @@ ordered_json norm_json(const Report::BatchNorm& b, Report::ChannelDetail detail)
     entry["into"] = b.into;
     entry["rule"] = b.rule;
     if (b.error_bound) entry["error_bound"] = *b.error_bound;
+    if (b.offset_stays) entry["offset_stays"] = true;
     if (b.flushed != 0) entry["flushed"] = b.flushed;
   } else {
     entry["reason"] = b.reason;
@@ -137,7 +138,8 @@ std::string Report::to_text() const {
     if (b.folded) {
       std::vector<std::string> into;
       for (const std::string& name : b.into) into.push_back(quoted(name));
-      text += fmt::format("  folded {} into {} ({}", quoted(b.node), fmt::join(into, ", "), b.rule);
+      text += fmt::format("  folded {} into {}{} ({}", quoted(b.node), fmt::join(into, ", "),
+                          b.offset_stays ? ", but for its offset, which stays as an Add" : "", b.rule);
       if (b.error_bound) text += fmt::format(", error at most {:.1e}", *b.error_bound);
       text += ")\n";
     } else {

@@ -159,8 +159,12 @@ const std::string kFooter =
 
 std::string Report::to_html() const {
   const auto all = static_cast<int64_t>(batch_norms.size());
+  const auto offsets = std::ranges::count_if(batch_norms, [](const BatchNorm& b) { return b.offset_stays; });
   const std::string lead =
       all == 0 ? std::string("It has no batch norms.")
+      : folded() == all && offsets != 0
+          ? fmt::format("Every batch norm is folded; of {} of the {} an Add stays, the factors are gone.",
+                        offsets, all)
       : folded() == all
           ? fmt::format("Every batch norm is folded: nothing of the {} is left to compute.", all)
           : fmt::format("{} of {} batch norms are folded; the others say below what is in the way.", folded(),

@@ -41,7 +41,8 @@ std::string pill(const BatchNorm& b) {
 
 std::string because(const BatchNorm& b) {
   if (!b.folded) return text(b.reason);
-  return b.into.empty() ? std::string("nothing was left to compute") : "into " + names(b.into);
+  if (b.into.empty()) return "nothing was left to compute";
+  return "into " + names(b.into) + (b.offset_stays ? "; its offset stays as an Add" : "");
 }
 
 void add_table(std::string& out, const std::vector<BatchNorm>& norms, bool verdicts) {

@@ -68,6 +68,7 @@ class Verdicts : public DriverListener {
     v.rule = rule.name;
     v.error_bound = patch.error_bound;
     v.bounds = patch.channel_bounds;
+    v.offset_stays = patch.offset_stays;
     v.flushed = patch.flushed;
     v.reason.clear();
     v.fix.clear();

@@ -44,8 +44,9 @@ void print_verdicts(const Report& report) {
     if (b.folded) {
       std::vector<std::string> into;
       for (const std::string& name : b.into) into.push_back(escaped(name));
-      print("{}  {}{}{}{}  [{}{}]\n", styled(Style::green, "folded"), escaped(b.node),
+      print("{}  {}{}{}{}{}  [{}{}]\n", styled(Style::green, "folded"), escaped(b.node),
             into.empty() ? ": nothing was left to compute" : " into ", fmt::join(into, ", "),
+            b.offset_stays ? "; its offset stays as an Add" : "",
             b.error_bound ? fmt::format(", error at most {:.1e}", *b.error_bound) : "", b.rule,
             b.flushed ? fmt::format(", {} subnormal constants became 0", b.flushed) : "");
     } else {

@@ -98,6 +98,7 @@ std::optional<Patch> split_forward(const AffineChain& chain, const Node& at, con
                                   folded_name(chain.output()->name()), context, travel.patch());
   if (!sum) return std::nullopt;
   travel.patch().substitute(chain.output(), *sum);
+  travel.patch().offset_stays = true;
   return std::move(travel).take();
 }
 
@@ -110,6 +111,7 @@ std::optional<Patch> split_backward(const AffineChain& chain, const Node& at, co
                      chain.output()->name(), context, travel.patch());
   if (!sum) return std::nullopt;
   travel.patch().replace(chain.output(), *sum);
+  travel.patch().offset_stays = true;
   return std::move(travel).take();
 }
 
