@@ -50,8 +50,10 @@ void infer_quantization(InferContext& context) {
   if (context.has_input(2)) {
     const auto& zero_point = context.input_shape(2);
     const auto a = scale ? scale->known() : std::nullopt, b = zero_point ? zero_point->known() : std::nullopt;
-    require(!a || !b || a == b, ErrorCode::invalid_model, "the scale has shape {}, the zero point {}",
-            a ? to_string(*a) : "", b ? to_string(*b) : "");
+    // A scalar is often stored as a vector of one.
+    const bool both_single = a && b && checked_elements(*a) == 1 && checked_elements(*b) == 1;
+    require(!a || !b || a == b || both_single, ErrorCode::invalid_model,
+            "the scale has shape {}, the zero point {}", a ? to_string(*a) : "", b ? to_string(*b) : "");
     if (!is_quantizing(context.def())) {
       const DataType t = context.input_type(0), z = context.input_type(2);
       require(t == z || t == DataType::undefined || z == DataType::undefined, ErrorCode::invalid_model,
