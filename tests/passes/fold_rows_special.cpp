@@ -1,4 +1,6 @@
 // Rows: other readers, unusual parameters and types, subgraphs and functions.
+#include <algorithm>
+
 #include "tests/passes/fold_rows.h"
 
 namespace plica::testing {
@@ -99,7 +101,7 @@ void listed_parameters(G& g, int64_t ir_version) {
 void with_variance(G& g, const std::vector<double>& some) {
   const int64_t n = g.mirrored ? g.c() : g.m();
   std::vector<double> variance(static_cast<size_t>(n), 1);
-  std::ranges::copy(some, variance.begin());
+  std::copy_n(some.begin(), std::min(some.size(), variance.size()), variance.begin());
   Build::Statistics s = g.statistics(n);
   s.scale = g.b.random("small", {n}, -0.1, 0.1);
   s.mean = g.b.random("near", {n}, -0.01, 0.01);
@@ -201,7 +203,8 @@ const Row kRows[] = {
      }},
     {"opset6_is_test", "Conv", "Conv", 0, "", kFromOpset1 | kUpToOpset8,
      [](G& g) { conv_and_bn(g, {}, g.c(), g.m()); }},
-    // Before the convolution it stays (KeptBatchNorm.InputOfAQuantizedWeight): scales along the input channels would
+    // Before the convolution it stays (KeptBatchNorm.InputOfAQuantizedWeight): scales along the input
+    // channels would
     // be valid, but no runtime has integer kernels for them.
     {"qdq_weight", "DequantizeLinear Conv", nullptr, 0, "", kFloat32Only | kOpset15,
      [](G& g) { quantized(g, 1); }},
