@@ -76,10 +76,7 @@ std::optional<std::vector<bool>> window_axes(const Node& node, const RuleContext
     for (int i = 0; i < std::min(rank, 2); ++i) axes[static_cast<size_t>(i)] = false;
     return axes;
   }
-  std::vector<const Facts*> inputs;
-  for (int i = 0; i < node.num_inputs(); ++i)
-    inputs.push_back(node.has_input(i) ? &context.facts.of(node.input(i)) : nullptr);
-  return reduced_axes(InferContext(node, *find_op(node), std::move(inputs)));
+  return reduced_axes(infer_context(node, context));
 }
 
 // The affine on the other side of a pool or reduction. `keeps_axes`: reduced axes stay, of size 1.

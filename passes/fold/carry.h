@@ -30,6 +30,9 @@ using CarryResult = std::variant<NoMatch, Skip, Carried>;
 CarryResult carry_backward(const Node& node, int output, const Affine& affine, const RuleContext& context);
 CarryResult carry_forward(const Node& node, int input, const Affine& affine, const RuleContext& context);
 
+// The node as inference sees it, for what engine/ops/node_parameters.h tells.
+InferContext infer_context(const Node& node, const RuleContext& context);
+
 // The parts of the two by file: carry_layout.cpp has the operators that move elements.
 CarryResult carry_layout_backward(const Node& node, int output, const Affine& affine,
                                   const RuleContext& context);

@@ -17,13 +17,6 @@ const std::optional<Shape>& shape_of(const Value* value, const RuleContext& cont
   return context.facts.of(value).type.shape;
 }
 
-InferContext infer_context(const Node& node, const RuleContext& context) {
-  std::vector<const Facts*> inputs;
-  for (int i = 0; i < node.num_inputs(); ++i)
-    inputs.push_back(node.has_input(i) ? &context.facts.of(node.input(i)) : nullptr);
-  return {node, *find_op(node), std::move(inputs)};
-}
-
 Skip shape_unknown(const Node& node) {
   return {fmt::format("the shapes of {} are not known", describe(node)), "give the model's inputs shapes",
           &node};
@@ -377,6 +370,13 @@ bool is_view(const Node& node) {
 }
 
 }  // namespace
+
+InferContext infer_context(const Node& node, const RuleContext& context) {
+  std::vector<const Facts*> inputs;
+  for (int i = 0; i < node.num_inputs(); ++i)
+    inputs.push_back(node.has_input(i) ? &context.facts.of(node.input(i)) : nullptr);
+  return {node, *find_op(node), std::move(inputs)};
+}
 
 std::optional<Affine> through_reshape(const Affine& affine, const Shape& from, const Shape& to) {
   if (affine.rank() > from.rank()) return std::nullopt;

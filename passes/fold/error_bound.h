@@ -15,6 +15,9 @@
 #include <cmath>
 #include <limits>
 #include <optional>
+#include <span>
+#include <string>
+#include <utility>
 #include <vector>
 
 #include "passes/fold/weight_view.h"
@@ -53,5 +56,18 @@ class ErrorBound {
   double bound_ = kArithmetic;
   std::vector<double> channels_;
 };
+
+// Values rounded to the type, as a constant of the patch that counts in its bound. Nothing when one is not
+// finite.
+inline std::optional<Operand> add_rounded(std::span<const double> values, Dims dims, DataType type,
+                                          double slack, std::string name, const Node& before, Patch& patch) {
+  Rounded rounded = round_rows(values, 1, type, std::move(dims));
+  if (rounded.overflow >= 0) return std::nullopt;
+  ErrorBound bound;
+  bound.add(rounded, slack);
+  bound.commit(patch);
+  patch.flushed += rounded.flushed;
+  return patch.add_constant(std::move(name), std::move(rounded.tensor), before);
+}
 
 }  // namespace plica

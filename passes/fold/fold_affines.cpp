@@ -32,19 +32,14 @@ std::optional<Operand> add_arithmetic(std::string_view op, const std::vector<dou
   Attributes attributes;
   if (!broadcast_as_before_opset_7(last.opset(), context.facts.rank_of(chain.input()), dims, attributes))
     return std::nullopt;
-  Rounded rounded = round_rows(values, 1, facts.type.element, dims);
-  if (rounded.overflow >= 0) return std::nullopt;
-  ErrorBound bound;
-  bound.add(rounded, slack);
-  bound.commit(patch);
-  patch.flushed += rounded.flushed;
   const Node& name = namesake(chain);
-  const Operand constant = patch.add_constant(label_of(name) + (op == "Add" ? "_shift" : "_scale"),
-                                              std::move(rounded.tensor), last);
+  const auto constant = add_rounded(values, std::move(dims), facts.type.element, slack,
+                                    label_of(name) + (op == "Add" ? "_shift" : "_scale"), last, patch);
+  if (!constant) return std::nullopt;
   return patch.add_node({.op_type = std::string(op),
                          .name = name.name,
                          .output_base_name = output,
-                         .inputs = {chain.input(), constant},
+                         .inputs = {chain.input(), *constant},
                          .attributes = std::move(attributes),
                          .before = &last});
 }
@@ -153,14 +148,10 @@ RuleResult make_batch_norm(const AffineChain& chain, const Node& at, const RuleC
   const Node& last = chain.last();
   std::vector<Operand> inputs = {chain.input()};
   const auto add = [&](const std::vector<double>& values, double slack, const char* role) {
-    Rounded rounded = round_rows(values, 1, type.element, {channels});
-    if (rounded.overflow >= 0) return false;
-    ErrorBound bound;
-    bound.add(rounded, slack);
-    bound.commit(patch);
-    patch.flushed += rounded.flushed;
-    inputs.push_back(patch.add_constant(label_of(last) + role, std::move(rounded.tensor), last));
-    return true;
+    const auto constant =
+        add_rounded(values, {channels}, type.element, slack, label_of(last) + role, last, patch);
+    if (constant) inputs.push_back(*constant);
+    return constant.has_value();
   };
   const auto count = static_cast<size_t>(channels);
   if (!add(factors->scale, 0, "_scale") || !add(factors->shift, largest(factors->shift_error), "_bias") ||

@@ -185,14 +185,10 @@ std::optional<Skip> Travel::change_constant(Node& node, int input, const Constan
   }
   double slack = 0;
   for (double e : changed->shift_error) slack = std::max(slack, e);
-  Rounded rounded = round_rows(changed->shift, 1, tensor.type(), changed->dims);
-  if (rounded.overflow >= 0) return misfit;
-  ErrorBound bound;
-  bound.add(rounded, slack);
-  bound.commit(patch_);
-  patch_.flushed += rounded.flushed;
-  patch_.set_input(&node, input,
-                   patch_.add_constant(folded_name(constant.root->name()), std::move(rounded.tensor), node));
+  const auto moved = add_rounded(changed->shift, changed->dims, tensor.type(), slack,
+                                 folded_name(constant.root->name()), node, patch_);
+  if (!moved) return misfit;
+  patch_.set_input(&node, input, *moved);
   return std::nullopt;
 }
 
