@@ -123,10 +123,9 @@ constexpr std::array kPipeline = {
     // After no-ops, which would stand between what merges here. Before folding affines: a Pad must not stand
     // between a batch norm and a convolution, and affines have less to travel through.
     Pass{"simplify_layout", kSimplifyLayout},
-    // In topological order within the pass, so that Conv -> Add -> BatchNormalization -> Mul folds in one
-    // walk. After constants: a
-    // weight that is still computed would end the fold. Nothing behind this makes an affine that it has not
-    // seen.
+    // After constants: a weight that is still computed would end the fold. In topological order within the
+    // pass,
+    // so that what comes before an affine has taken in its own.
     Pass{"fold_affines", kFoldAffines},
     // After folding affines, which take an Add as the bias of its MatMul or as an affine of its own.
     Pass{"fuse_gemm", kFuseGemm},
