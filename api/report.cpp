@@ -139,7 +139,7 @@ std::string Report::to_text() const {
       std::vector<std::string> into;
       for (const std::string& name : b.into) into.push_back(quoted(name));
       text += fmt::format("  folded {} into {}{} ({}", quoted(b.node), fmt::join(into, ", "),
-                          b.offset_stays ? ", but for its offset, which stays as an Add" : "", b.rule);
+                          b.offset_stays ? ", but for its offset, which stays" : "", b.rule);
       if (b.error_bound) text += fmt::format(", error at most {:.1e}", *b.error_bound);
       text += ")\n";
     } else {

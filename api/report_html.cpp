@@ -163,7 +163,7 @@ std::string Report::to_html() const {
   const std::string lead =
       all == 0 ? std::string("It has no batch norms.")
       : folded() == all && offsets != 0
-          ? fmt::format("Every batch norm is folded; of {} of the {} an Add stays, the factors are gone.",
+          ? fmt::format("Every batch norm is folded; of {} of the {} the offset stays, the factors are gone.",
                         offsets, all)
       : folded() == all
           ? fmt::format("Every batch norm is folded: nothing of the {} is left to compute.", all)

@@ -42,7 +42,7 @@ std::string pill(const BatchNorm& b) {
 std::string because(const BatchNorm& b) {
   if (!b.folded) return text(b.reason);
   if (b.into.empty()) return "nothing was left to compute";
-  return "into " + names(b.into) + (b.offset_stays ? "; its offset stays as an Add" : "");
+  return "into " + names(b.into) + (b.offset_stays ? "; its offset stays" : "");
 }
 
 void add_table(std::string& out, const std::vector<BatchNorm>& norms, bool verdicts) {

@@ -40,7 +40,7 @@ struct BatchNormVerdict {
   // largest magnitude that the node's output can reach for inputs of the same size; from the rounding of
   // weights and bias, the roundings of a run aside (see docs/passes.md).
   std::optional<double> error_bound;
-  bool offset_stays = false;   // folded: as an Add, and only the factor went into others
+  bool offset_stays = false;   // folded: but in a node of its own; only the factor went into others
   std::string blocking;        // kept: the node in the way, when it is one
   int64_t flushed = 0;         // folded: constants that became zero because they would have been subnormal
   std::vector<double> bounds;  // folded: error_bound by channel, when the fold gives it

@@ -118,7 +118,7 @@ class Patch {
   std::vector<int> made_absorbers;     // and new ones, which are among the former once the patch is applied
   std::optional<double> error_bound;   // a fold: see BatchNormVerdict
   std::vector<double> channel_bounds;  // a fold into one operator's output: the same by channel
-  bool offset_stays = false;           // a fold: as an Add, and only the factor is gone
+  bool offset_stays = false;           // a fold: in a node of its own, and only the factor is gone
   int64_t flushed = 0;                 // a fold: subnormal constants that became zero
   int64_t growth_bytes = 0;            // by which constants grow
   int64_t work_bytes = 0;              // read and written to compute the constants

@@ -46,7 +46,7 @@ void print_verdicts(const Report& report) {
       for (const std::string& name : b.into) into.push_back(escaped(name));
       print("{}  {}{}{}{}{}  [{}{}]\n", styled(Style::green, "folded"), escaped(b.node),
             into.empty() ? ": nothing was left to compute" : " into ", fmt::join(into, ", "),
-            b.offset_stays ? "; its offset stays as an Add" : "",
+            b.offset_stays ? "; its offset stays" : "",
             b.error_bound ? fmt::format(", error at most {:.1e}", *b.error_bound) : "", b.rule,
             b.flushed ? fmt::format(", {} subnormal constants became 0", b.flushed) : "");
     } else {

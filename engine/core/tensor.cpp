@@ -1,5 +1,7 @@
 #include "engine/core/tensor.h"
 
+#include <sys/mman.h>
+
 #include <atomic>
 #include <cstring>
 #include <mutex>
@@ -15,7 +17,16 @@ namespace {
 
 constexpr std::align_val_t kAlignment{64};
 
+// Large buffers lie on huge pages where the system has them: 512 page faults fewer for each.
+constexpr size_t kHugePage = size_t{2} << 20;
+
 std::shared_ptr<void> allocate_bytes(size_t bytes) {
+  if (bytes >= kHugePage) {
+    constexpr std::align_val_t kHugeAlignment{kHugePage};
+    void* p = ::operator new(bytes, kHugeAlignment);
+    ::madvise(p, bytes / kHugePage * kHugePage, MADV_HUGEPAGE);  // advice: failing costs only time
+    return {p, [](void* q) { ::operator delete(q, kHugeAlignment); }};
+  }
   // At least one byte, so that an empty tensor has an address too.
   void* p = ::operator new(std::max<size_t>(bytes, 1), kAlignment);
   return {p, [](void* q) { ::operator delete(q, kAlignment); }};

@@ -44,6 +44,35 @@ std::optional<Operand> add_arithmetic(std::string_view op, const std::vector<dou
                          .before = &last});
 }
 
+// x + offset on feature maps as a depthwise 1x1 convolution with weights of 1: engines that convolve in a
+// blocked layout stay in it, but leave it for an Add (figures in docs/passes.md).
+std::optional<Operand> add_depthwise(const Affine& offset, double slack, const AffineChain& chain,
+                                     const std::string& output, const RuleContext& context, Patch& patch) {
+  const Node& last = chain.last();
+  const Type& type = context.facts.of(chain.input()).type;
+  if (type.element != DataType::float32 || !type.shape || type.shape->rank() != 4 || !(*type.shape)[1].is_known())
+    return std::nullopt;
+  const int64_t channels = (*type.shape)[1].value();
+  const auto factors = channels > 0 ? by_channel(offset, 2, channels) : std::nullopt;
+  if (!factors) return std::nullopt;
+  const Node& name = namesake(chain);
+  const auto bias =
+      add_rounded(factors->shift, {channels}, type.element, slack, label_of(name) + "_shift", last, patch);
+  if (!bias) return std::nullopt;
+  const Operand ones = patch.add_constant(
+      label_of(name) + "_ones",
+      Tensor::of(std::vector<float>(static_cast<size_t>(channels), 1.0f), {channels, 1, 1, 1}), last);
+  Attributes attributes;
+  attributes.set("group", channels);
+  attributes.set("kernel_shape", std::vector<int64_t>{1, 1});
+  return patch.add_node({.op_type = "Conv",
+                         .name = name.name,
+                         .output_base_name = output,
+                         .inputs = {chain.input(), ones, *bias},
+                         .attributes = std::move(attributes),
+                         .before = &last});
+}
+
 double largest(const std::vector<double>& values) { return *std::ranges::max_element(values); }
 
 // Reads the chain around the node, or says why there is none.
@@ -78,19 +107,21 @@ constexpr double kLargestRatio = 0x1p60;
 std::optional<Patch> split_forward(const AffineChain& chain, const Node& at, const RuleContext& context) {
   const Affine& affine = chain.affine;
   if (!chain.keeps_shape()) return std::nullopt;
-  std::vector<double> offsets;
+  Affine offset = affine;
+  offset.scale.assign(affine.size(), 1.0);
   double slack = 0;
   for (size_t i = 0; i < affine.size(); ++i) {
     const double ratio = affine.shift[i] / affine.scale[i];
     if (!(std::abs(ratio) <= kLargestRatio)) return std::nullopt;
-    offsets.push_back(ratio);
+    offset.shift[i] = ratio;
     slack = std::max(
         slack, affine.shift_error[i] / std::abs(affine.scale[i]) + 4 * ErrorBound::kUnit * std::abs(ratio));
   }
   Travel travel(chain, at, context);
   if (travel.forward(affine.scale_only(), false)) return std::nullopt;
-  const auto sum = add_arithmetic("Add", offsets, affine.dims, slack, chain,
-                                  folded_name(chain.output()->name()), context, travel.patch());
+  const std::string output = folded_name(chain.output()->name());
+  auto sum = add_depthwise(offset, slack, chain, output, context, travel.patch());
+  if (!sum) sum = add_arithmetic("Add", offset.shift, offset.dims, slack, chain, output, context, travel.patch());
   if (!sum) return std::nullopt;
   travel.patch().substitute(chain.output(), *sum);
   travel.patch().offset_stays = true;

@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <array>
 #include <cmath>
+#include <concepts>
 #include <functional>
 #include <limits>
 #include <optional>
@@ -78,7 +79,8 @@ class Examination {
   }
 
   // A finding about the channels for which `concerned` holds; text follows "N of C channels ".
-  void channels(std::string_view kind, HealthSeverity severity, const std::function<bool(size_t)>& concerned,
+  template <std::predicate<size_t> Concerned>
+  void channels(std::string_view kind, HealthSeverity severity, const Concerned& concerned,
                 std::string_view text, std::string_view fix) {
     BatchNormFinding f{kind, severity, 0, {}, {}, std::string(fix)};
     for (size_t c = 0; c < out_.gain.size(); ++c) {

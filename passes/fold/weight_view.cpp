@@ -31,12 +31,12 @@ constexpr double kFlushBelow<double> = std::numeric_limits<double>::min();
 template <>
 constexpr double kFlushBelow<BFloat16> = std::numeric_limits<float>::min();
 
-constexpr size_t kLanes = 8;
+constexpr int64_t kLanes = 8;
 
 // Sums in lanes, so that the compiler may vectorize without changing the order of additions.
 struct Lanes {
   std::array<double, kLanes> error{}, reach{};
-  std::array<int64_t, kLanes> flushed{};
+  int64_t flushed = 0;
 };
 
 template <class T>
@@ -57,18 +57,43 @@ double exact(T value) {
   return static_cast<double>(static_cast<ComputeType<T>>(value));
 }
 
-// A run of contiguous elements of one output channel; element i is scaled by scale(i).
+// Below the normal range, or zero.
+template <class T>
+bool is_tiny(T stored) {
+  return std::abs(static_cast<ComputeType<T>>(stored)) < static_cast<ComputeType<T>>(kFlushBelow<T>);
+}
+
+// A run of contiguous elements of one output channel; element i is scaled by scale(i). As store() does, block by
+// block and one thing at a time: simple loops vectorize.
 template <class T, class Scale>
 void scale_run(const T* in, T* out, int64_t count, Scale&& scale, Lanes& lanes) {
-  int64_t i = 0;
-  for (; i + static_cast<int64_t>(kLanes) <= count; i += kLanes) {
-    for (size_t l = 0; l < kLanes; ++l) {
-      const int64_t at = i + static_cast<int64_t>(l);
-      store(exact(in[at]) * scale(at), out[at], lanes.error[l], lanes.reach[l], lanes.flushed[l]);
+  constexpr int64_t kBlock = 256;
+  std::array<double, kBlock> x;
+  for (int64_t start = 0; start < count; start += kBlock) {
+    const T* from = in + start;
+    T* to = out + start;
+    const int64_t n = std::min(count - start, kBlock);
+    for (int64_t i = 0; i < n; ++i) x[static_cast<size_t>(i)] = exact(from[i]) * scale(start + i);
+    int64_t tiny = 0;
+    for (int64_t i = 0; i < n; ++i) {
+      to[i] = round_once<T>(x[static_cast<size_t>(i)]);
+      tiny += is_tiny(to[i]);
     }
-  }
-  for (size_t l = 0; i < count; ++i, ++l) {
-    store(exact(in[i]) * scale(i), out[i], lanes.error[l], lanes.reach[l], lanes.flushed[l]);
+    for (int64_t i = 0; tiny != 0 && i < n; ++i) {
+      if (!is_tiny(to[i])) continue;
+      lanes.flushed += x[static_cast<size_t>(i)] != 0;
+      to[i] = T{};
+    }
+    const auto add = [&](int64_t i, int64_t l) {
+      const double value = x[static_cast<size_t>(i)];
+      lanes.error[static_cast<size_t>(l)] += std::abs(exact(to[i]) - value);
+      lanes.reach[static_cast<size_t>(l)] += std::abs(value);
+    };
+    int64_t i = 0;
+    for (; i + kLanes <= n; i += kLanes) {
+      for (int64_t l = 0; l < kLanes; ++l) add(i + l, l);
+    }
+    for (int64_t l = 0; i < n; ++i, ++l) add(i, l);
   }
 }
 
@@ -100,11 +125,9 @@ struct Tally {
         flushed(static_cast<size_t>(channels), 0) {}
 
   void add(size_t channel, const Lanes& lanes) {
-    for (size_t l = 0; l < kLanes; ++l) {
-      error[channel] += lanes.error[l];
-      reach[channel] += lanes.reach[l];
-      flushed[channel] += lanes.flushed[l];
-    }
+    for (double e : lanes.error) error[channel] += e;
+    for (double r : lanes.reach) reach[channel] += r;
+    flushed[channel] += lanes.flushed;
   }
 
   std::vector<double> error, reach;

@@ -22,14 +22,14 @@ const Row kRows[] = {
        Value* y = g.op("Relu", "relu", {g.conv(g.image(g.c()), g.c())});
        g.output(g.conv(g.bn(y, g.m()), g.m(), {.out = 3, .kernel = 1, .pad = 0, .name = "conv2"}));
      }},
-    {"bn_relu_conv", "Add Relu Conv", nullptr, 0, "", kFromOpset1,
+    {"bn_relu_conv", "Conv Relu Conv|Add Relu Conv", nullptr, 0, "", kFromOpset1,
      [](G& g) {
        g.output(g.conv(g.op("Relu", "relu", {g.bn(g.image(g.c()), g.c(), "bn", positive)}), g.c(),
                        {.kernel = 3, .pad = 1}));
      }},
     {"bn_relu_conv_signs", "", nullptr, 1, "", kFromOpset1 | kSeveral,
      [](G& g) { g.output(g.conv(g.op("Relu", "relu", {g.bn(g.image(g.c()), g.c())}), g.c())); }},
-    {"conv_leaky_bn", "Conv LeakyRelu Add", "Add LeakyRelu Conv", 0, "", kFromOpset1,
+    {"conv_leaky_bn", "Conv LeakyRelu Add", "Conv LeakyRelu Conv|Add LeakyRelu Conv", 0, "", kFromOpset1,
      [](G& g) {
        conv_between_bn(
            g, [&](Value* v, int64_t) { return g.op("LeakyRelu", "leaky", {v}); }, {}, positive);
@@ -116,7 +116,7 @@ const Row kRows[] = {
     // The zeros become 0 s + t: one number for all channels does not exist (but for a single channel), so the
     // shift
     // stays an Add.
-    {"conv_zeropad_bn", "Conv Pad Add|Conv Pad", "Pad Conv Add|Conv Add|Pad Conv", 0, "", kAnyVariant,
+    {"conv_zeropad_bn", "Conv Pad Add|Conv Pad", "Conv Pad Conv|Pad Conv Add|Conv Add|Pad Conv", 0, "", kAnyVariant,
      [](G& g) {
        conv_between_bn(g, [&](Value* v, int64_t) { return g.pad(v, 0); }, {.kernel = 2, .pad = 0});
      }},

@@ -33,11 +33,11 @@ const Row kRows[] = {
     {"dwconv_bn", "Conv", "Conv", 0, "", kFromOpset1,
      [](G& g) { conv_and_bn(g, {.group = g.c()}, g.c(), 2 * g.c()); }},
     {"gconv_bn", "Conv", "Conv", 0, "", kFromOpset1, [](G& g) { conv_and_bn(g, {.group = 3}, 6, 9); }},
-    {"convT_bn", "ConvTranspose", "ConvTranspose|ConvTranspose Add", 0, "", kFromOpset1,
+    {"convT_bn", "ConvTranspose", "ConvTranspose|Conv ConvTranspose|ConvTranspose Add", 0, "", kFromOpset1,
      [](G& g) { conv_and_bn(g, {.transposed = true}, g.c(), g.m()); }},
-    {"convT_g2_bn", "ConvTranspose", "ConvTranspose|ConvTranspose Add", 0, "", kFromOpset1,
+    {"convT_g2_bn", "ConvTranspose", "ConvTranspose|Conv ConvTranspose|ConvTranspose Add", 0, "", kFromOpset1,
      [](G& g) { conv_and_bn(g, {.group = 2, .transposed = true}, 6, 10); }},
-    {"convT_dw_bn", "ConvTranspose", "ConvTranspose|ConvTranspose Add", 0, "", kFromOpset1,
+    {"convT_dw_bn", "ConvTranspose", "ConvTranspose|Conv ConvTranspose|ConvTranspose Add", 0, "", kFromOpset1,
      [](G& g) { conv_and_bn(g, {.group = g.c(), .transposed = true}, g.c(), g.c()); }},
     // ---- Gemm, MatMul
     {"gemm_bn", "Gemm", "Gemm", 0, "", kMatrices | kFromOpset1, [](G& g) { gemm_and_bn(g, {}); }},
@@ -83,7 +83,7 @@ const Row kRows[] = {
     // ---- the batch norm before
     {"bn_conv_pad0", "Conv", nullptr, 0, "", kFromOpset1,
      [](G& g) { g.output(g.conv(g.bn(g.image(g.c()), g.c()), g.c(), {.pad = 0})); }},
-    {"bn_conv_pad1", "Conv Add", nullptr, 0, "", kFromOpset1,
+    {"bn_conv_pad1", "Conv Add|Conv Conv", nullptr, 0, "", kFromOpset1,
      [](G& g) { g.output(g.conv(g.bn(g.image(g.c()), g.c()), g.c(), {.kernel = 3, .pad = 1})); }},
     {"bn_dwconv_pad0", "Conv", nullptr, 0, "", kFromOpset1,
      [](G& g) {

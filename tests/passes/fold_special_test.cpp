@@ -256,6 +256,30 @@ TEST(FoldSpecial, CopiesOfASharedWeightHaveABudget) {
 }
 
 // A batch norm that goes for another reason has a verdict too.
+TEST(FoldSpecial, AnOffsetThatStaysKeepsTheLayoutOfFeatureMaps) {
+  for (DataType type : {DataType::float32, DataType::float16}) {
+    Build b(type, 17, 9);
+    Value* bn = b.op("BatchNormalization", "bn",
+                     {b.input("x", {1, 5, 4, 4}), b.random("scale", {5}, 0.5, 2), b.random("bias", {5}),
+                      b.random("mean", {5}), b.random("var", {5}, 0.5, 2)});
+    Value* y = b.op("Relu", "relu", {bn});
+    b.output(b.op("Conv", "conv", {y, b.random("w", {3, 5, 1, 1})}));
+    const OptimizeReport report = optimize(*b.model);
+    ASSERT_EQ(report.batch_norms.size(), 1u);
+    EXPECT_TRUE(report.batch_norms[0].offset_stays);
+    EXPECT_EQ(report.batch_norms[0].into, std::vector<std::string>{"conv"});
+    EXPECT_EQ(report.nodes_after, 3);
+    const Node* kept = find_node(*b.graph, "bn");
+    ASSERT_TRUE(kept);
+    EXPECT_EQ(kept->op_type(), type == DataType::float32 ? "Conv" : "Add");
+    if (type == DataType::float32) {
+      EXPECT_EQ(AttributeReader(*kept).i("group"), 5);
+      EXPECT_TRUE(kept->input(1)->constant()->identical_to(Tensor::of(std::vector<float>(5, 1.0f), {5, 1, 1, 1})));
+    }
+    EXPECT_TRUE(optimize(*b.model).rules.empty());
+  }
+}
+
 TEST(FoldSpecial, BatchNormsOfConstantsAndOfNothing) {
   Build b;
   Value* x = b.input("x", {1, 3, 2, 2});

@@ -50,7 +50,7 @@ struct Report {
     // Folded: a bound on how far any element of the node's output may move, relative to the largest magnitude
     // that it can reach.
     std::optional<double> error_bound;
-    bool offset_stays = false;  // folded: as an Add, and only the factor went into others
+    bool offset_stays = false;  // folded: but only the factor went into others, and one node adds the offset
     int64_t flushed = 0;  // folded: constants that became zero because they would have been subnormal
     DataType type = DataType::undefined;  // of the elements that it computes, as far as that is known
     double epsilon = 0;
