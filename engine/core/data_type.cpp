@@ -14,7 +14,7 @@ struct Row {
   char kind;  // f floating, i signed, u unsigned, c complex, b bool, s string, - none
 };
 
-constexpr std::array<Row, kDataTypeCount> kRows = {{
+constexpr std::array<Row, static_cast<size_t>(DataType::map) + 1> kRows = {{
     {"undefined", 0, '-'},       {"float32", 32, 'f'},      {"uint8", 8, 'u'},         {"int8", 8, 'i'},
     {"uint16", 16, 'u'},         {"int16", 16, 'i'},        {"int32", 32, 'i'},        {"int64", 64, 'i'},
     {"string", 0, 's'},          {"bool", 8, 'b'},          {"float16", 16, 'f'},      {"float64", 64, 'f'},
@@ -22,6 +22,8 @@ constexpr std::array<Row, kDataTypeCount> kRows = {{
     {"bfloat16", 16, 'f'},       {"float8_e4m3fn", 8, 'f'}, {"float8_e4m3fnuz", 8, 'f'}, {"float8_e5m2", 8, 'f'},
     {"float8_e5m2fnuz", 8, 'f'}, {"uint4", 4, 'u'},         {"int4", 4, 'i'},          {"float4_e2m1fn", 4, 'f'},
     {"float8_e8m0fnu", 8, 'f'},  {"uint2", 2, 'u'},         {"int2", 2, 'i'},
+    {"undefined", 0, '-'},       {"undefined", 0, '-'},       {"sequence", 0, '-'},        {"optional", 0, '-'},
+    {"map", 0, '-'},
 }};
 
 const Row& row(DataType type) {

@@ -40,8 +40,15 @@ enum class DataType : int32_t {
   float8e8m0 = 24,
   uint2 = 25,
   int2 = 26,
+  // Not element types of ONNX, but what its other values are here: tensors whose elements are Tensors (see Tensor).
+  sequence = 29,
+  optional = 30,
+  map = 31,
 };
-inline constexpr int kDataTypeCount = 27;
+inline constexpr int kDataTypeCount = 27;  // of ONNX
+inline bool is_container(DataType type) { return type >= DataType::sequence; }
+// The elements are C++ objects, without a size in bytes: std::string or Tensor.
+inline bool holds_objects(DataType type) { return type == DataType::string || is_container(type); }
 
 // "float32", "int64", ...; the names that numpy and ml_dtypes use.
 std::string_view to_string(DataType type);
@@ -49,9 +56,9 @@ std::string_view to_string(DataType type);
 std::optional<DataType> data_type_from_onnx(int64_t number);
 
 // Bits of one element; 4- and 2-bit elements are packed, the first in the lowest bits (as in ONNX raw_data).
-// 0 for string and undefined.
+// 0 for string, containers and undefined.
 int bits_of(DataType type);
-// Bytes that `elements` of the type take, the last byte padded; checked. Strings have no bytes: throws internal.
+// Bytes that `elements` of the type take, the last byte padded; checked. Objects have no bytes: throws internal.
 size_t bytes_of(DataType type, int64_t elements);
 
 bool is_floating(DataType type);  // all IEEE-like types, bfloat16 and the 8- and 4-bit floats

@@ -71,10 +71,15 @@ const std::byte* bytes_of_piece(const Tensor& tensor, size_t offset, size_t size
 
 Tensor::Tensor(DataType type, Dims dims) : type_(type), dims_(std::move(dims)), size_(checked_elements(dims_)) {
   require(type != DataType::undefined, ErrorCode::internal, "a tensor needs an element type");
+  const auto make_objects = [&]<class T>(std::type_identity<T>) {
+    auto objects = std::make_shared<std::vector<T>>(static_cast<size_t>(size_));
+    data_ = objects->data();
+    owner_ = std::move(objects);
+  };
   if (type == DataType::string) {
-    auto strings = std::make_shared<std::vector<std::string>>(static_cast<size_t>(size_));
-    data_ = strings->data();
-    owner_ = std::move(strings);
+    make_objects(std::type_identity<std::string>{});
+  } else if (is_container(type)) {
+    make_objects(std::type_identity<Tensor>{});
   } else {
     auto buffer = allocate_bytes(bytes_of(type, size_));
     data_ = buffer.get();
@@ -84,8 +89,25 @@ Tensor::Tensor(DataType type, Dims dims) : type_(type), dims_(std::move(dims)), 
 
 Tensor Tensor::zeros(DataType type, Dims dims) {
   Tensor t(type, std::move(dims));
-  if (type != DataType::string) std::memset(t.mutable_raw(), 0, t.bytes());
+  if (!holds_objects(type)) std::memset(t.mutable_raw(), 0, t.bytes());
   return t;
+}
+
+Tensor Tensor::container(DataType type, std::vector<Tensor> elements) {
+  require(is_container(type), ErrorCode::internal, "{} is no container", to_string(type));
+  auto objects = std::make_shared<std::vector<Tensor>>(std::move(elements));
+  Tensor t;
+  t.type_ = type;
+  t.size_ = static_cast<int64_t>(objects->size());
+  t.dims_ = {t.size_};
+  t.data_ = objects->data();
+  t.owner_ = std::move(objects);
+  return t;
+}
+
+std::span<const Tensor> Tensor::elements() const {
+  require(is_container(type_), ErrorCode::internal, "{} is no container", to_string(*this));
+  return {static_cast<const Tensor*>(data_), static_cast<size_t>(size_)};
 }
 
 Tensor Tensor::view(DataType type, Dims dims, const void* data, std::shared_ptr<const void> owner) {
@@ -94,7 +116,7 @@ Tensor Tensor::view(DataType type, Dims dims, const void* data, std::shared_ptr<
   t.is_const_ = true;
   t.size_ = checked_elements(dims);
   t.dims_ = std::move(dims);
-  if (type != DataType::string) bytes_of(type, t.size_);  // refuse what would overflow
+  if (!holds_objects(type)) bytes_of(type, t.size_);  // refuse what would overflow
   t.data_ = data;
   t.owner_ = std::move(owner);
   return t;
@@ -112,7 +134,7 @@ Tensor Tensor::in_file(DataType type, Dims dims, FileRange range) {
   t.is_const_ = t.is_deferred_ = true;
   t.size_ = checked_elements(dims);
   t.dims_ = std::move(dims);
-  require(type != DataType::string && range.size == bytes_of(type, t.size_), ErrorCode::internal,
+  require(!holds_objects(type) && range.size == bytes_of(type, t.size_), ErrorCode::internal,
           "{} bytes of a file for {}", range.size, to_string(t));
   auto elements = std::make_shared<const DeferredElements>(std::move(range));
   t.data_ = elements.get();
@@ -128,7 +150,7 @@ const FileRange* Tensor::unread_range() const {
 const void* Tensor::read_elements() const { return static_cast<const DeferredElements*>(data_)->get(); }
 
 size_t Tensor::bytes() const {
-  return type_ == DataType::string || type_ == DataType::undefined ? 0 : bytes_of(type_, size_);
+  return holds_objects(type_) || type_ == DataType::undefined ? 0 : bytes_of(type_, size_);
 }
 
 Tensor Tensor::reshaped(Dims dims) const {
@@ -141,6 +163,11 @@ Tensor Tensor::reshaped(Dims dims) const {
 
 Tensor Tensor::clone() const {
   if (!defined()) return {};
+  if (is_container(type_)) {
+    std::vector<Tensor> copies;
+    for (const Tensor& e : elements()) copies.push_back(e.clone());
+    return container(type_, std::move(copies));
+  }
   Tensor t(type_, dims_);
   if (type_ == DataType::string) {
     std::ranges::copy(values<std::string>(), t.mutable_data<std::string>());
@@ -152,10 +179,22 @@ Tensor Tensor::clone() const {
   return t;
 }
 
+Tensor Tensor::owned() const {
+  if (!defined() || (owner_ && !is_container(type_))) return *this;
+  if (!is_container(type_)) return clone();
+  std::vector<Tensor> copies;
+  for (const Tensor& e : elements()) copies.push_back(e.owned());
+  return container(type_, std::move(copies));
+}
+
 bool Tensor::identical_to(const Tensor& other) const {
   if (type_ != other.type_ || dims_ != other.dims_) return false;
   if (data_ == other.data_ || size_ == 0) return true;
   if (type_ == DataType::string) return std::ranges::equal(values<std::string>(), other.values<std::string>());
+  if (is_container(type_)) {
+    return std::ranges::equal(elements(), other.elements(),
+                              [](const Tensor& a, const Tensor& b) { return a.identical_to(b); });
+  }
   if (!unread() && !other.unread()) return std::memcmp(raw(), other.raw(), bytes()) == 0;
   // Most that differ do so at once, and none has to stay in memory for this.
   std::vector<std::byte> buffers[2];

@@ -7,6 +7,11 @@
 // on a view of const memory.
 // 4- and 2-bit elements are packed as in ONNX raw_data, the first element in the lowest bits; bool is one byte.
 // Strings are stored as std::string objects: data<std::string>().
+//
+// ONNX's other values are Tensors too, whose elements are Tensors, data<Tensor>(): a sequence is a vector of its
+// elements, an optional a vector of one or none, a map a vector of two, its keys and its values (tensors of rank 1, or
+// the values a sequence). So whatever passes values on needs no second way for them.
+//
 // Thread safety: as for standard containers; concurrent reads are safe.
 #pragma once
 
@@ -80,6 +85,7 @@ class Tensor {
   static Tensor scalar(T value) {  // rank 0
     return of({value}, {});
   }
+  static Tensor container(DataType type, std::vector<Tensor> elements);
 
   bool defined() const { return type_ != DataType::undefined; }
   DataType type() const { return type_; }
@@ -87,7 +93,7 @@ class Tensor {
   int rank() const { return static_cast<int>(dims_.size()); }
   int64_t dim(int i) const { return dims_[static_cast<size_t>(i < 0 ? i + rank() : i)]; }
   int64_t size() const { return size_; }  // elements
-  size_t bytes() const;                   // 0 for strings
+  size_t bytes() const;                   // 0 for strings and containers
 
   // Elements; T must be the element type's (throws internal otherwise).
   template <class T>
@@ -95,6 +101,8 @@ class Tensor {
     check_type(data_type_of<T>);
     return static_cast<const T*>(raw());
   }
+  // Of a container.
+  std::span<const Tensor> elements() const;
   template <class T>
   T* mutable_data() {
     check_type(data_type_of<T>);
@@ -117,8 +125,10 @@ class Tensor {
   Tensor in_memory() const { return unread() ? clone() : *this; }
   // The same for tensors that share a buffer, different for those that don't; reads nothing.
   const void* buffer_id() const { return data_; }
-  // An owned copy.
+  // An owned copy; of a container, with owned copies of its elements.
   Tensor clone() const;
+  // The same elements in memory that lives as long as the tensor: a copy of what is a view of somebody's memory.
+  Tensor owned() const;
   // Same type, dims and bytes (so NaN equals the same NaN).
   bool identical_to(const Tensor& other) const;
 

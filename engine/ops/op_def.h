@@ -21,7 +21,7 @@ namespace plica {
 class InferContext;
 class EvaluateContext;
 
-// A set of element types.
+// A set of element types; containers count as such.
 class TypeSet {
  public:
   constexpr TypeSet() = default;
@@ -54,6 +54,9 @@ inline constexpr TypeSet kFloat8 = {DataType::float8e4m3fn, DataType::float8e4m3
 inline constexpr TypeSet kPacked = {DataType::uint4, DataType::int4, DataType::float4e2m1, DataType::uint2,
                                     DataType::int2};
 inline constexpr TypeSet kAll = kNumeric | kBool | kString | kComplex | kFloat8 | kPacked;
+inline constexpr TypeSet kSequence = {DataType::sequence};
+inline constexpr TypeSet kOptional = {DataType::optional};
+inline constexpr TypeSet kMap = {DataType::map};
 inline constexpr TypeSet kInt64 = {DataType::int64};
 inline constexpr TypeSet kIndex = {DataType::int32, DataType::int64};
 }  // namespace types

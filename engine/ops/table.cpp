@@ -11,9 +11,13 @@
 namespace plica {
 namespace {
 
-std::array<std::span<const OpDef>, 11> families() {
-  return {elementwise_ops(), activation_ops(), reduction_ops(), linear_ops(),   normalization_ops(),
-          pooling_ops(),     layout_ops(),     indexing_ops(),  resize_ops(),   constant_ops(),  quantization_ops()};
+std::array<std::span<const OpDef>, 26> families() {
+  return {elementwise_ops(),  activation_ops(), reduction_ops(), linear_ops(),   normalization_ops(),
+          pooling_ops(),      layout_ops(),     indexing_ops(),  resize_ops(),   constant_ops(),
+          quantization_ops(), recurrent_ops(),  attention_ops(), loss_ops(),     einsum_ops(),
+          spatial_ops(),      signal_ops(),     random_ops(),    image_ops(),    integer_ops(),
+          microsoft_ops(),    ml_ops(),         text_ops(),      training_ops(), sequence_ops(),
+          control_ops()};
 }
 
 std::string_view canonical(std::string_view domain) { return domain == "ai.onnx" ? "" : domain; }

@@ -31,7 +31,21 @@ std::span<const OpDef> layout_ops();        // Reshape, Transpose, Flatten, Sque
 std::span<const OpDef> indexing_ops();      // Gather, ...
 std::span<const OpDef> resize_ops();        // Resize, Upsample
 std::span<const OpDef> constant_ops();      // Constant, ConstantOfShape, Shape, Size, Range, Identity, Dropout
-
 std::span<const OpDef> quantization_ops();  // QuantizeLinear, DequantizeLinear
+std::span<const OpDef> recurrent_ops();  // RNN, GRU, LSTM
+std::span<const OpDef> attention_ops();  // Attention, RotaryEmbedding, LinearAttention, ...
+std::span<const OpDef> loss_ops();  // NegativeLogLikelihoodLoss, SoftmaxCrossEntropyLoss
+std::span<const OpDef> einsum_ops();  // Einsum
+std::span<const OpDef> spatial_ops();  // GridSample, RoiAlign, DeformConv, NonMaxSuppression, ...
+std::span<const OpDef> signal_ops();  // DFT, STFT, windows
+std::span<const OpDef> random_ops();  // RandomNormal, RandomUniform, Bernoulli, Multinomial
+std::span<const OpDef> image_ops();  // ImageDecoder
+std::span<const OpDef> integer_ops();  // ConvInteger, MatMulInteger, QLinearConv, QLinearMatMul, DynamicQuantizeLinear
+std::span<const OpDef> microsoft_ops();  // com.microsoft
+std::span<const OpDef> ml_ops();  // ai.onnx.ml
+std::span<const OpDef> text_ops();  // StringConcat, StringNormalizer, StringSplit, RegexFullMatch, TfIdfVectorizer
+std::span<const OpDef> training_ops();  // ai.onnx.preview.training
+std::span<const OpDef> sequence_ops();  // Sequence..., Optional...
+std::span<const OpDef> control_ops();  // If, Loop, Scan
 
 }  // namespace plica

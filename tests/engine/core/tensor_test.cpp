@@ -203,4 +203,24 @@ TEST_F(TensorInFile, FromSeveralThreads) {
 }
 
 }  // namespace
+TEST(Tensor, ContainersHoldTensors) {
+  std::vector<float> callers = {1, 2};
+  const Tensor sequence =
+      Tensor::container(DataType::sequence, {Tensor::view(callers, {2}), Tensor::scalar<int64_t>(3)});
+  EXPECT_EQ(to_string(sequence), "sequence[2]");
+  EXPECT_EQ(sequence.bytes(), 0u);
+  ASSERT_EQ(sequence.elements().size(), 2u);
+  EXPECT_EQ(sequence.elements()[0].raw(), callers.data());
+  const Tensor owned = sequence.owned();
+  EXPECT_NE(owned.elements()[0].raw(), callers.data()) << "somebody else's memory is copied";
+  EXPECT_EQ(owned.elements()[1].raw(), sequence.elements()[1].raw()) << "what is owned is shared";
+  EXPECT_NE(sequence.clone().elements()[1].raw(), sequence.elements()[1].raw());
+  EXPECT_TRUE(owned.identical_to(sequence));
+  callers[0] = 5;
+  EXPECT_FALSE(owned.identical_to(sequence));
+  EXPECT_TRUE(Tensor(DataType::optional, {0}).elements().empty());
+  EXPECT_THROW(Tensor::scalar(1.f).elements(), Error);
+  EXPECT_THROW(Tensor::container(DataType::string, {}), Error);
+}
+
 }  // namespace plica
