@@ -7,11 +7,13 @@
 #include "api/findings.h"
 #include "api/graph_walk.h"
 #include "engine/core/fail.h"
+#include "engine/graph/inline_functions.h"
 #include "engine/graph/model_graph.h"
 #include "engine/onnx/onnx.h"
 #include "engine/ops/evaluate.h"
 #include "engine/ops/table.h"
 #include "passes/optimize.h"
+#include "runtime/planned_kernel.h"
 
 namespace plica {
 namespace {
@@ -21,10 +23,8 @@ TensorInfo info_of(const Value& value) {
   info.name = value.name();
   info.text = to_string(value.type());
   info.is_tensor = value.type().is_tensor();
-  if (info.is_tensor) {
-    info.type = value.type().element;
-    info.shape = value.type().shape;
-  }
+  info.type = value.type().tensor_type();
+  if (info.is_tensor) info.shape = value.type().shape;
   info.has_default = value.initializer() != nullptr;
   return info;
 }
@@ -205,8 +205,9 @@ TensorMap Model::run_reference(const TensorMap& inputs, TensorMap* all) const {
     require(value && value->is_graph_input(), ErrorCode::invalid_argument, "the model has no input {}",
             quoted(name));
     const Type& type = value->type();
-    require(type.element == DataType::undefined || type.element == tensor.type(), ErrorCode::invalid_argument,
-            "input {} is {}, not {}", quoted(name), to_string(type.element), to_string(tensor.type()));
+    require(type.tensor_type() == DataType::undefined || type.tensor_type() == tensor.type(),
+            ErrorCode::invalid_argument, "input {} is {}, not {}", quoted(name), to_string(type), to_string(tensor));
+    if (!type.is_tensor()) continue;
     bool fits = !type.shape || type.shape->rank() == tensor.rank();
     for (int i = 0; fits && type.shape && i < tensor.rank(); ++i) {
       fits = !(*type.shape)[i].is_known() || (*type.shape)[i].value() == tensor.dim(i);
@@ -214,7 +215,8 @@ TensorMap Model::run_reference(const TensorMap& inputs, TensorMap* all) const {
     require(fits, ErrorCode::invalid_argument, "input {} is {}, not {}", quoted(name), to_string(type),
             to_string(tensor));
   }
-  std::vector<Tensor> values = evaluate_graph(graph, inputs, all);
+  const auto inlined = with_functions_inlined(*graph_);
+  std::vector<Tensor> values = evaluate_graph(inlined ? inlined->graph : graph, inputs, all);
   TensorMap out;
   for (size_t i = 0; i < values.size(); ++i)
     out.insert_or_assign(graph.outputs()[i]->name(), std::move(values[i]));
@@ -227,6 +229,13 @@ std::vector<OperatorInfo> supported_operators() {
     OperatorInfo info{
         .name = std::string(def->name), .domain = std::string(def->domain), .since = def->since, .until = {}};
     if (def->until != kLatestOpset) info.until = def->until;
+    for (const TypeSet& types : def->input_types) info.input_types.push_back(to_string(types));
+    if (def->input_types.empty() && def->max_inputs > 0) info.input_types = {to_string(types::kAll)};
+    if (const auto kernel = def->domain.empty() ? planned_kernel(def->name) : std::nullopt) {
+      info.kernel = *kernel == PlannedKernel::onednn    ? "oneDNN"
+                    : *kernel == PlannedKernel::post_op ? "post-op"
+                                                        : "own";
+    }
     out.push_back(std::move(info));
   }
   return out;

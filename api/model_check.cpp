@@ -19,6 +19,7 @@ void find_faults(const Graph& graph, std::vector<Finding>& findings) {
     if (const Tensor* constant = value.constant()) return Facts::of(*constant);
     return Facts{.type = value.type(), .constant = {}, .elements = {}};
   };
+  const OuterFacts outer = [&](const Value* v) { return &facts.try_emplace(v, declared(*v)).first->second; };
   for (const Node* node : graph.topological_order()) {
     if (!find_op(*node)) continue;
     std::vector<const Facts*> inputs;
@@ -27,7 +28,7 @@ void find_faults(const Graph& graph, std::vector<Finding>& findings) {
       inputs.push_back(value ? &facts.try_emplace(value, declared(*value)).first->second : nullptr);
     }
     try {
-      std::vector<Facts> outputs = infer_node(*node, inputs);
+      std::vector<Facts> outputs = infer_node(*node, inputs, &outer);
       for (int i = 0; i < node->num_outputs(); ++i) {
         if (const Value* value = node->output(i)) facts[value] = std::move(outputs[static_cast<size_t>(i)]);
       }
@@ -42,17 +43,11 @@ void find_faults(const Graph& graph, std::vector<Finding>& findings) {
 std::vector<Finding> Model::check() const {
   std::vector<Finding> findings;
   for_each_node(graph_->graph, [&](const Node& node) {
-    if (find_op(node)) return;
+    if (find_op(node) || graph_->find_function(node.domain(), node.op_type(), node.overload)) return;
     findings.push_back(
         {ErrorCode::unsupported, describe(node),
          fmt::format("operator {} of opset {} is not supported", quoted(operator_name(node)), node.opset())});
   });
-  for (const Value* input : graph_->graph.inputs()) {
-    if (input->type().is_tensor()) continue;
-    findings.push_back(
-        {ErrorCode::unsupported, "",
-         fmt::format("input {} is {}, not a tensor", quoted(input->name()), to_string(input->type()))});
-  }
   try {
     infer_graph(graph_->graph);
   } catch (const Error& error) {

@@ -62,7 +62,8 @@ void ModelFacts::infer(const Node& node) {
     for (int i = 0; i < node.num_inputs(); ++i)
       inputs.push_back(node.has_input(i) ? &of(node.input(i)) : nullptr);
     try {
-      outputs = is_quantization(node) ? infer_node(node, inputs) : infer_values(node, inputs, kSmall);
+      const OuterFacts outer = [this](const Value* v) { return &of(v); };
+      outputs = is_quantization(node) ? infer_node(node, inputs) : infer_values(node, inputs, kSmall, &outer);
     } catch (const Error& error) {
       if (error.code() == ErrorCode::internal) throw;
     }

@@ -4,6 +4,7 @@
 #include <limits>
 
 #include "engine/core/checked.h"
+#include "engine/graph/captures.h"
 #include "engine/ops/evaluate.h"
 #include "engine/ops/table.h"
 #include "passes/constants.h"
@@ -106,10 +107,8 @@ RuleResult evaluate_constant(const Node& node, const RuleContext& context) {
     if (context.model.ir_version < 4 || in_function_body(node, context) || node.output(0)->is_graph_output())
       return NoMatch{};
   }
-  bool has_subgraph = false;
-  for_each_subgraph(node.attributes(), [&](const Graph&) { has_subgraph = true; });
   const OpDef* def = find_op(node);
-  if (!def || has_subgraph || !def->deterministic || !def->evaluate || node.num_outputs() == 0)
+  if (!def || has_subgraph(node) || !def->deterministic || !def->evaluate || node.num_outputs() == 0)
     return NoMatch{};
 
   // What inference knows already: the Shape of a static shape, and arithmetic on it.

@@ -12,6 +12,7 @@
 #include <unordered_map>
 
 #include "engine/core/file.h"
+#include "engine/graph/captures.h"
 #include "engine/ops/table.h"
 #include "passes/constants.h"
 #include "passes/match.h"
@@ -155,12 +156,6 @@ Duplicates duplicate_initializers(const Graph& graph) {
     }
   }
   return duplicates;
-}
-
-bool has_subgraph(const Node& node) {
-  bool found = false;
-  for_each_subgraph(node.attributes(), [&](const Graph&) { found = true; });
-  return found;
 }
 
 }  // namespace

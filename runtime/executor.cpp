@@ -5,25 +5,18 @@
 
 #include "engine/core/fail.h"
 #include "engine/core/parallel.h"
-#include "engine/ops/infer.h"
+#include "engine/graph/inline_functions.h"
 #include "engine/ops/table.h"
-#include "runtime/plan/compile.h"
-#include "runtime/plan/plan_cache.h"
+#include "runtime/plan/runner.h"
 
 namespace plica {
 namespace {
 
-// Integer inputs of at most so many elements may hold shapes: their values may become part of the plan.
-constexpr int64_t kMostShapeElements = 64;
+using MissingOperators = std::map<std::string, std::string>;  // operator -> nodes
 
-bool may_hold_a_shape(const Tensor& t) {
-  return (t.type() == DataType::int64 || t.type() == DataType::int32) && t.rank() <= 1 &&
-         t.size() <= kMostShapeElements;
-}
-
-void check_operators(const Graph& graph) {
-  std::map<std::string, std::string> missing;  // operator -> nodes
+void find_missing(const Graph& graph, MissingOperators& missing) {
   for (const Node* node : graph.nodes()) {
+    for_each_subgraph(node->attributes(), [&](const Graph& body) { find_missing(body, missing); });
     const OpDef* def = find_op(*node);
     if (def && def->evaluate) continue;
     const std::string op =
@@ -33,6 +26,11 @@ void check_operators(const Graph& graph) {
     if (!nodes.empty()) nodes += ", ";
     nodes += quoted(!node->name.empty() ? node->name : node->has_output(0) ? node->output(0)->name() : "");
   }
+}
+
+void check_operators(const Graph& graph) {
+  MissingOperators missing;
+  find_missing(graph, missing);
   if (missing.empty()) return;
   std::string list;
   for (const auto& [op, nodes] : missing)
@@ -45,6 +43,11 @@ void check_input(const Value& value, const Tensor& tensor,
   const std::string name = quoted(value.name());
   require(tensor.defined(), ErrorCode::invalid_argument, "input {} has no value", name);
   const Type& type = value.type();
+  const DataType expected = type.tensor_type();
+  require(expected == tensor.type() ||
+              (type.is_tensor() ? !is_container(tensor.type()) : expected == DataType::undefined),
+          ErrorCode::invalid_argument, "input {} is {}, the model takes {}", name, to_string(tensor),
+          to_string(type));
   if (!type.is_tensor()) return;
   require(type.element == DataType::undefined || type.element == tensor.type(), ErrorCode::invalid_argument,
           "input {} has element type {}, the model takes {}", name, to_string(tensor.type()),
@@ -71,14 +74,14 @@ void check_input(const Value& value, const Tensor& tensor,
 struct Executor::Impl {
   std::shared_ptr<const ModelGraph> model;
   int threads;
-  mutable ConstantCache constants;
-  mutable PlanCache plans;
-  mutable WorkspacePool workspaces;
+  Programs programs;
+  Runner runner;
 
   Impl(std::shared_ptr<const ModelGraph> m, const ExecutorOptions& options)
       : model(std::move(m)),
         threads(options.threads > 0 ? options.threads : available_cpus()),
-        plans(options.cached_plans) {}
+        programs(options.cached_plans),
+        runner(region_of(model->graph), programs, true) {}
 
   // The inputs by position, checked.
   std::vector<Tensor> arrange(const NamedTensors& given) const {
@@ -106,60 +109,11 @@ struct Executor::Impl {
     }
     return inputs;
   }
-
-  GraphFacts infer(const std::vector<Tensor>& inputs, bool with_values) const {
-    InferOptions options;
-    const auto& values = model->graph.inputs();
-    for (size_t i = 0; i < values.size(); ++i) {
-      options.inputs[values[i]] = Type::tensor(inputs[i].type(), Shape(inputs[i].dims()));
-      if (with_values && may_hold_a_shape(inputs[i])) options.input_values[values[i]] = inputs[i];
-    }
-    return infer_graph(model->graph, options);
-  }
-
-  static size_t unknown_shapes(const Graph& graph, const GraphFacts& facts) {
-    size_t count = 0;
-    for (const Value* v : graph.values()) count += v->producer() && !facts.dims(v);
-    return count;
-  }
-
-  std::shared_ptr<const Plan> plan_for(const std::vector<Tensor>& inputs) const {
-    std::string key;
-    bool shapes_among_inputs = false;
-    for (const Tensor& t : inputs) {
-      key += fmt::format("{}:{};", static_cast<int>(t.type()), fmt::join(t.dims(), "x"));
-      shapes_among_inputs |= may_hold_a_shape(t);
-    }
-    if (shapes_among_inputs && values_matter(key, inputs)) {
-      for (const Tensor& t : inputs) {
-        if (may_hold_a_shape(t)) key.append(static_cast<const char*>(t.raw()), t.bytes());
-        key += ';';
-      }
-      return plans.get("values;" + key,
-                       [&] { return compile(model->graph, infer(inputs, true), {}, constants); });
-    }
-    return plans.get(key, [&] { return compile(model->graph, infer(inputs, false), {}, constants); });
-  }
-
-  // More shapes are known when the values of small integer inputs are.
-  bool values_matter(const std::string& key, const std::vector<Tensor>& inputs) const {
-    {
-      std::lock_guard lock(mutex);
-      if (auto it = matters.find(key); it != matters.end()) return it->second;
-    }
-    const size_t without = unknown_shapes(model->graph, infer(inputs, false));
-    const bool answer = without > 0 && unknown_shapes(model->graph, infer(inputs, true)) < without;
-    std::lock_guard lock(mutex);
-    if (matters.size() > 1024) matters.clear();
-    matters[key] = answer;
-    return answer;
-  }
-  mutable std::mutex mutex;
-  mutable std::unordered_map<std::string, bool> matters;
 };
 
-Executor::Executor(std::shared_ptr<const ModelGraph> model, ExecutorOptions options)
-    : impl_(std::make_unique<Impl>(std::move(model), options)) {
+Executor::Executor(std::shared_ptr<const ModelGraph> model, ExecutorOptions options) {
+  if (auto inlined = with_functions_inlined(*model)) model = std::move(inlined);
+  impl_ = std::make_unique<Impl>(std::move(model), options);
   check_operators(impl_->model->graph);
 }
 
@@ -168,21 +122,17 @@ Executor::~Executor() = default;
 NamedTensors Executor::run(const NamedTensors& inputs) const {
   const std::vector<Tensor> arranged = impl_->arrange(inputs);
   const ThreadScope threads(impl_->threads);
-  const std::shared_ptr<const Plan> plan = impl_->plan_for(arranged);
-  std::unique_ptr<Workspace> workspace = impl_->workspaces.lease(plan);
-  // A workspace of a run that threw is not used again.
-  std::vector<Tensor> results = plan->run(*workspace, arranged);
-  impl_->workspaces.give_back(std::move(workspace));
+  std::vector<Tensor> results = impl_->runner.run(arranged);
   NamedTensors outputs;
   const auto& values = impl_->model->graph.outputs();
-  for (size_t i = 0; i < values.size(); ++i) outputs[values[i]->name()] = std::move(results[i]);
+  for (size_t i = 0; i < values.size(); ++i) outputs[values[i]->name()] = std::move(results[i]).exclusive();
   return outputs;
 }
 
 PlanInfo Executor::describe(const NamedTensors& inputs) const {
   const std::vector<Tensor> arranged = impl_->arrange(inputs);
   const ThreadScope threads(impl_->threads);
-  return impl_->plan_for(arranged)->info();
+  return impl_->runner.plan_for(arranged)->info();
 }
 
 }  // namespace plica

@@ -62,7 +62,7 @@ Tensor tensor_from(const TensorInfo& info, const Blob& blob, const std::string& 
     return arrays[0].second;
   }
   const bool is_image = ext == ".png" || ext == ".jpg" || ext == ".jpeg" || ext == ".bmp";
-  if (ext == ".pb") return parse_tensor_proto(blob.bytes);
+  if (ext == ".pb") return parse_value_proto(blob.bytes, info.type);
   if (is_image || (ext != ".raw" && ext != ".bin" && looks_like_image(blob.bytes))) {
     bool is_default = false;
     const Preprocessing preprocessing =

@@ -44,29 +44,30 @@ std::vector<fs::path> data_sets(const fs::path& dir) {
 }
 
 struct NamedTensorFile {
-  std::string name;
+  const TensorInfo* value;
   Tensor tensor;
 };
 
-// input_0.pb, input_1.pb, ...
-std::vector<NamedTensorFile> read_tensors(const fs::path& set, const char* kind) {
+// input_0.pb, input_1.pb, ... A file belongs to the value of its name, or else to that of its position.
+std::vector<NamedTensorFile> read_tensors(const fs::path& set, const char* kind,
+                                          const std::vector<TensorInfo>& values) {
   std::vector<NamedTensorFile> out;
   for (size_t i = 0;; ++i) {
     const fs::path path = set / fmt::format("{}_{}.pb", kind, i);
     if (!fs::exists(path)) return out;
-    NamedTensorFile& file = out.emplace_back();
-    with_context([&] { file.tensor = parse_tensor_proto(read_input(path.string()).bytes, &file.name); },
-                 [&] { return path.filename().string(); });
+    const auto read = [&] {
+      const Blob file = read_input(path.string());
+      require(i < values.size(), ErrorCode::invalid_argument,
+              "there are more data files than the model has values");
+      std::string name;
+      Tensor tensor = parse_value_proto(file.bytes, values[i].type, &name);
+      const auto named = std::ranges::find(values, name, &TensorInfo::name);
+      const TensorInfo& value = named != values.end() ? *named : values[i];
+      if (value.type != values[i].type) tensor = parse_value_proto(file.bytes, value.type, &name);
+      out.push_back({&value, std::move(tensor)});
+    };
+    with_context(read, [&] { return path.filename().string(); });
   }
-}
-
-// A file belongs to the value of its name, or else to that of its position.
-const TensorInfo& value_of(const std::vector<TensorInfo>& values, const std::string& name, size_t position) {
-  const auto it = std::ranges::find(values, name, &TensorInfo::name);
-  if (it != values.end()) return *it;
-  require(position < values.size(), ErrorCode::invalid_argument,
-          "there are more data files than the model has values");
-  return values[position];
 }
 
 // The suite of ONNX 1.12 and before holds bfloat16 values as the uint16 of their bits: NumPy has no bfloat16.
@@ -81,22 +82,18 @@ std::string run_data_set(const Session& session, const Model& model, const fs::p
                          const Tolerance& tolerance) {
   const auto inputs = model.inputs(), outputs = model.outputs();
   TensorMap given;
-  const auto files = read_tensors(set, "input");
-  for (size_t i = 0; i < files.size(); ++i) {
-    const TensorInfo& input = value_of(inputs, files[i].name, i);
-    given.insert_or_assign(input.name, as_declared(files[i].tensor, input));
-  }
+  for (const auto& [input, tensor] : read_tensors(set, "input", inputs))
+    given.insert_or_assign(input->name, as_declared(tensor, *input));
   const TensorMap results = session.run(given);
-  const auto expected = read_tensors(set, "output");
+  const auto expected = read_tensors(set, "output", outputs);
   require(!expected.empty() || outputs.empty(), ErrorCode::invalid_argument, "{} has no outputs",
           set.filename().string());
-  for (size_t i = 0; i < expected.size(); ++i) {
-    const TensorInfo& output = value_of(outputs, expected[i].name, i);
-    const Tensor& actual = results.at(output.name);
-    const Tensor right = as_declared(expected[i].tensor, output);
+  for (const auto& [output, tensor] : expected) {
+    const Tensor& actual = results.at(output->name);
+    const Tensor right = as_declared(tensor, *output);
     const Difference d = compare(actual, right, tolerance.rtol, tolerance.atol);
     if (d.equal()) continue;
-    const std::string where = fmt::format("{}: output {}", set.filename().string(), quoted(output.name));
+    const std::string where = fmt::format("{}: output {}", set.filename().string(), quoted(output->name));
     if (!d.mismatch.empty()) return fmt::format("{}: {}", where, d.mismatch);
     if (!is_numeric(right.type())) return fmt::format("{}: values differ", where);
     const auto at = static_cast<size_t>(d.first);
@@ -145,12 +142,6 @@ TestResult run_test_case(const TestCase& test, bool optimize, int threads) {
   using Kind = TestResult::Kind;
   try {
     Model model = Model::load(test.dir / "model.onnx");
-    for (const auto& values : {model.inputs(), model.outputs()}) {
-      for (const TensorInfo& value : values) {
-        if (!value.is_tensor)
-          return {Kind::unsupported, fmt::format("{} is {}", quoted(value.name), value.text)};
-      }
-    }
     if (optimize) model.optimize();
     const Session session(model, {.threads = threads});
     const Tolerance tolerance = read_tolerance(test.dir / "tol.json");

@@ -102,6 +102,14 @@ std::vector<std::string> first_values(const Tensor& tensor, size_t count) {
 std::string summary(const Tensor& tensor) {
   std::string line = to_string(tensor);
   if (tensor.size() == 0) return line;
+  if (is_container(tensor.type())) {
+    std::vector<std::string> elements;
+    constexpr size_t kMost = 8;
+    for (const Tensor& e : tensor.elements().first(std::min(kMost, tensor.elements().size())))
+      elements.push_back(summary(e));
+    return fmt::format("{}  {{{}{}}}", line, fmt::join(elements, "; "),
+                       tensor.elements().size() > kMost ? "; ..." : "");
+  }
   if (is_numeric(tensor.type()) && tensor.size() > 1) {
     const Statistics s = statistics(tensor);
     line += fmt::format("  min {:.6g}  max {:.6g}  mean {:.6g}", s.min, s.max, s.mean);
@@ -117,6 +125,11 @@ std::string summary(const Tensor& tensor) {
 }
 
 Json summary_json(const Tensor& tensor) {
+  if (is_container(tensor.type())) {
+    Json json = {{"type", to_string(tensor.type())}, {"elements", Json::array()}};
+    for (const Tensor& e : tensor.elements()) json["elements"].push_back(summary_json(e));
+    return json;
+  }
   Json json = {{"type", to_string(tensor.type())}, {"shape", tensor.dims()}};
   constexpr int64_t kShown = 1000;
   const int64_t shown = std::min(tensor.size(), kShown);
@@ -153,6 +166,17 @@ Difference compare(const Tensor& actual, const Tensor& expected, double rtol, do
   const auto differs = [&](int64_t i) {
     if (d.differing++ == 0) d.first = i;
   };
+  if (is_container(actual.type())) {
+    for (int64_t i = 0; i < actual.size(); ++i) {
+      const auto at = static_cast<size_t>(i);
+      const Difference one = compare(actual.elements()[at], expected.elements()[at], rtol, atol);
+      d.max_absolute = std::max(d.max_absolute, one.max_absolute);
+      d.largest = std::max(d.largest, one.largest);
+      if (!one.mismatch.empty()) d.mismatch = fmt::format("element {}: {}", i, one.mismatch);
+      if (!one.equal()) differs(i);
+    }
+    return d;
+  }
   if (actual.type() == DataType::string) {
     for (int64_t i = 0; i < actual.size(); ++i) {
       if (actual.data<std::string>()[i] != expected.data<std::string>()[i]) differs(i);

@@ -187,6 +187,20 @@ Tensor Tensor::owned() const {
   return container(type_, std::move(copies));
 }
 
+Tensor Tensor::exclusive() && {
+  if (!defined()) return {};
+  if (is_container(type_)) {
+    const bool alone = owner_.use_count() == 1;
+    std::vector<Tensor> own;
+    for (const Tensor& e : elements()) {
+      own.push_back(alone ? std::move(const_cast<Tensor&>(e)).exclusive() : e.clone());
+    }
+    return container(type_, std::move(own));
+  }
+  const bool alone = owner_.use_count() == 1 && !is_const_;
+  return alone ? std::move(*this) : clone();
+}
+
 bool Tensor::identical_to(const Tensor& other) const {
   if (type_ != other.type_ || dims_ != other.dims_) return false;
   if (data_ == other.data_ || size_ == 0) return true;

@@ -129,6 +129,8 @@ class Tensor {
   Tensor clone() const;
   // The same elements in memory that lives as long as the tensor: a copy of what is a view of somebody's memory.
   Tensor owned() const;
+  // The same elements in memory that nobody else knows: a copy of what is shared or a view.
+  Tensor exclusive() &&;
   // Same type, dims and bytes (so NaN equals the same NaN).
   bool identical_to(const Tensor& other) const;
 

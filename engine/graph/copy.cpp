@@ -1,11 +1,9 @@
+#include "engine/graph/copy.h"
+
 #include <unordered_map>
 
-#include "engine/graph/model_graph.h"
-
 namespace plica {
-namespace {
 
-// As `from`, with subgraphs of their own.
 Attributes copy_attributes(const Attributes& from, const ModelGraph* model,
                            const std::function<Value*(Value*)>& outer) {
   const auto copy_graph = [&](const GraphPtr& graph) -> GraphPtr {
@@ -24,8 +22,6 @@ Attributes copy_attributes(const Attributes& from, const ModelGraph* model,
   }
   return out;
 }
-
-}  // namespace
 
 void Graph::copy_from(const Graph& from, const std::function<Value*(Value*)>& outer) {
   name = from.name;
@@ -56,6 +52,7 @@ void Graph::copy_from(const Graph& from, const std::function<Value*(Value*)>& ou
                           copy_attributes(n->attributes_, model_, map));
     copy->name = n->name;
     copy->overload = n->overload;
+    copy->imported_opset = n->imported_opset;
     copy->doc_string = n->doc_string;
     copy->metadata = n->metadata;
     copy->extension = n->extension;

@@ -25,7 +25,7 @@ const Tensor* Value::constant() const {
   return nullptr;
 }
 
-int64_t Node::opset() const { return graph_->opset(domain_); }
+int64_t Node::opset() const { return imported_opset != 0 ? imported_opset : graph_->opset(domain_); }
 
 std::string describe(const Node& node) {
   std::string label = node.name;

@@ -89,6 +89,8 @@ class Node {
   Graph* graph() const { return graph_; }
   // The version of the node's domain that its model (or function) imports; 0 when it is not imported.
   int64_t opset() const;
+  // What a function that was inlined here imports, where that differs from the graph's; else 0.
+  int64_t imported_opset = 0;
 
   // Inputs; null for one that is left out (an empty name).
   int num_inputs() const { return static_cast<int>(inputs_.size()); }

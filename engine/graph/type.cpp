@@ -8,6 +8,28 @@ bool operator==(const Type& a, const Type& b) {
   return *a.inner == *b.inner;
 }
 
+DataType Type::tensor_type() const {
+  switch (kind) {
+    case Kind::tensor:
+      return element;
+    case Kind::sequence:
+      return DataType::sequence;
+    case Kind::optional:
+      return DataType::optional;
+    case Kind::map:
+      return DataType::map;
+    default:
+      return DataType::undefined;
+  }
+}
+
+Type without_shapes(const Type& type) {
+  Type out = type;
+  out.shape.reset();
+  if (type.inner) out.inner = std::make_shared<const Type>(without_shapes(*type.inner));
+  return out;
+}
+
 std::string to_string(const Type& type) {
   const auto inner = [&] { return type.inner ? to_string(*type.inner) : std::string("?"); };
   switch (type.kind) {

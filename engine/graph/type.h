@@ -41,9 +41,14 @@ struct Type {
   }
 
   bool is_tensor() const { return kind == Kind::tensor; }
+  // The type that a Tensor with such a value has: the element type, or the kind of container; undefined: not known.
+  DataType tensor_type() const;
 };
 
 bool operator==(const Type& a, const Type& b);  // deep
+
+// The same with unknown ranks, inside containers too.
+Type without_shapes(const Type& type);
 
 // "float32[batch, 3, ?, ?]", "float32[...]" (unknown rank), "sequence(int64[2])", "?"
 std::string to_string(const Type& type);

@@ -8,6 +8,7 @@
 #include "engine/onnx/import.h"
 #include "engine/onnx/model_file.h"
 #include "engine/onnx/tensor_data.h"
+#include "engine/onnx/values.h"
 #include "engine/onnx/wire.h"
 
 namespace plica {
@@ -34,7 +35,7 @@ class ExternalWriter : public TensorSink {
         threshold_(threshold) {}
 
   bool put(const Tensor& tensor, TensorProto& proto) override {
-    if (tensor.type() == DataType::string || tensor.bytes() < threshold_) return false;
+    if (holds_objects(tensor.type()) || tensor.bytes() < threshold_) return false;
     // Large tensors begin on a page, so that a reader may map each by itself; small ones on a cache line.
     constexpr size_t kPage = 4096, kLine = 64, kLarge = size_t{64} << 10;
     pad_to(tensor.bytes() >= kLarge ? kPage : kLine);
@@ -126,7 +127,51 @@ NamedTensor load_tensor(const fs::path& path) {
   return with_context([&] { return parse_tensor(file->bytes()); }, [&] { return display_name(path); });
 }
 
+namespace {
+
+template <class Message, class Take>
+NamedTensor parse_container(std::span<const std::byte> bytes, Take&& take) {
+  Message message;
+  require(bytes.size() <= INT_MAX && message.ParseFromArray(bytes.data(), static_cast<int>(bytes.size())),
+          ErrorCode::invalid_model, "the file does not parse");
+  TensorSources sources{ExternalFiles(fs::path())};
+  return NamedTensor{message.name(), take(message, sources)};
+}
+
+template <class Message, class Put>
+std::string serialize_container(const Tensor& value, const std::string& name, Put&& put) {
+  Message message;
+  message.set_name(name);
+  put(value, message);
+  return serialize_message(message);
+}
+
+}  // namespace
+
+NamedTensor parse_value(std::span<const std::byte> bytes, DataType kind) {
+  switch (kind) {
+    case DataType::sequence:
+      return parse_container<SequenceProto>(bytes, take_sequence);
+    case DataType::optional:
+      return parse_container<OptionalProto>(bytes, take_optional);
+    case DataType::map:
+      return parse_container<MapProto>(bytes, take_map);
+    default:
+      return parse_tensor(bytes);
+  }
+}
+
 std::string serialize_tensor(const Tensor& tensor, const std::string& name) {
+  switch (tensor.type()) {
+    case DataType::sequence:
+      return serialize_container<SequenceProto>(tensor, name, put_sequence);
+    case DataType::optional:
+      return serialize_container<OptionalProto>(tensor, name, put_optional);
+    case DataType::map:
+      return serialize_container<MapProto>(tensor, name, put_map);
+    default:
+      break;
+  }
   TensorProto proto;
   proto.set_name(name);
   put_tensor(tensor, proto);

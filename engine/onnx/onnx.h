@@ -39,6 +39,9 @@ struct NamedTensor {
 };
 NamedTensor load_tensor(const std::filesystem::path& path);
 NamedTensor parse_tensor(std::span<const std::byte> bytes);
+// A SequenceProto, OptionalProto or MapProto (DataType::sequence, optional, map); of any other type a TensorProto.
+NamedTensor parse_value(std::span<const std::byte> bytes, DataType kind);
+// As one of these, by what the tensor is.
 std::string serialize_tensor(const Tensor& tensor, const std::string& name);
 
 }  // namespace plica

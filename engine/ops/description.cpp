@@ -138,7 +138,14 @@ std::vector<OpDef> description_ops() {
        .infer = infer_shape,
        .evaluate = evaluate_shape});
   ops.push_back({.name = "Size", .infer = infer_size, .evaluate = evaluate_size});
-  ops.push_back({.name = "Identity", .infer = infer_identity, .evaluate = evaluate_identity});
+  OpDef identity{.name = "Identity", .until = 13, .infer = infer_identity, .evaluate = evaluate_identity};
+  ops.push_back(identity);
+  identity.since = 14, identity.until = 15;
+  identity.input_types = {types::kAll | types::kSequence};
+  ops.push_back(identity);
+  identity.since = 16, identity.until = kLatestOpset;
+  identity.input_types = {types::kAll | types::kSequence | types::kOptional};
+  ops.push_back(std::move(identity));
 
   const AttributeDef ratio{"ratio", AttributeType::float_, 0.5f};
   const AttributeDef is_test{"is_test", AttributeType::int_, int64_t{0}};

@@ -14,12 +14,21 @@
 
 namespace plica {
 
+// Runs the subgraphs of a node, which see the values around them.
+class BodyRunner {
+ public:
+  virtual ~BodyRunner() = default;
+  // The outputs, in memory of their own.
+  virtual std::vector<Tensor> run(const Graph& body, std::vector<Tensor> inputs) const = 0;
+};
+
 class EvaluateContext {
  public:
   // `inputs`: null for one that is left out. `outputs`: those defined are written in place, with their dims; an
-  // undefined one has a data-dependent shape and is made by allocate().
-  EvaluateContext(const Node& node, const OpDef& def, std::span<const Tensor* const> inputs, std::span<Tensor> outputs)
-      : node_(node), def_(def), attributes_(def, node.attributes()), inputs_(inputs), outputs_(outputs) {}
+  // undefined one has a data-dependent shape and is made by allocate(). `bodies`: null when the node has no subgraphs.
+  EvaluateContext(const Node& node, const OpDef& def, std::span<const Tensor* const> inputs, std::span<Tensor> outputs,
+                  const BodyRunner* bodies = nullptr)
+      : node_(node), def_(def), attributes_(def, node.attributes()), inputs_(inputs), outputs_(outputs), bodies_(bodies) {}
 
   const Node& node() const { return node_; }
   const OpDef& def() const { return def_; }
@@ -42,6 +51,12 @@ class EvaluateContext {
   }
   // Output i is this tensor (shares its buffer) unless the caller gave memory to write; then it is copied.
   void share(int i, const Tensor& tensor);
+  // As above, of a value that is nobody else's.
+  void set_output(int i, Tensor tensor) {
+    if (has_output(i)) share(i, tensor);
+  }
+
+  std::vector<Tensor> run_body(const Graph& body, std::vector<Tensor> inputs) const;
 
  private:
   const Node& node_;
@@ -49,14 +64,17 @@ class EvaluateContext {
   AttributeReader attributes_;
   std::span<const Tensor* const> inputs_;
   std::span<Tensor> outputs_;
+  const BodyRunner* bodies_;
 };
 
 // Infers, allocates and computes one node; errors name it. Output i is undefined when the node leaves it out.
-std::vector<Tensor> evaluate_node(const Node& node, std::span<const Tensor* const> inputs);
+std::vector<Tensor> evaluate_node(const Node& node, std::span<const Tensor* const> inputs,
+                                  const BodyRunner* bodies = nullptr);
 
 // Only the kernel, into outputs that are already allocated (or undefined, where the shape depends on data): for callers
 // that inferred before.
-void run_kernel(const Node& node, const OpDef& def, std::span<const Tensor* const> inputs, std::span<Tensor> outputs);
+void run_kernel(const Node& node, const OpDef& def, std::span<const Tensor* const> inputs, std::span<Tensor> outputs,
+                const BodyRunner* bodies = nullptr);
 
 using NamedTensors = std::unordered_map<std::string, Tensor>;
 

@@ -1,15 +1,50 @@
 #include "engine/ops/infer.h"
 
 #include "engine/core/checked.h"
+#include "engine/graph/captures.h"
 #include "engine/ops/evaluate.h"
 #include "engine/ops/table.h"
 
 namespace plica {
 
+namespace {
+
+Type type_of_value(const Tensor& value);
+
+Type type_of_container(const Tensor& container) {
+  const auto elements = container.elements();
+  if (container.type() == DataType::map) {
+    Type t;
+    t.kind = Type::Kind::map;
+    if (elements.size() != 2) return t;
+    t.key = elements[0].type();
+    const Tensor& values = elements[1];
+    t.inner = std::make_shared<const Type>(is_container(values.type()) ? *type_of_value(values).inner
+                                                                       : Type::tensor(values.type(), Shape(Dims{})));
+    return t;
+  }
+  Type element;
+  for (size_t i = 0; i < elements.size(); ++i) {
+    const Type own = type_of_value(elements[i]);
+    element = i == 0 ? own : common_type(element, own);
+  }
+  return container.type() == DataType::sequence ? Type::sequence(element) : Type::optional(element);
+}
+
+Type type_of_value(const Tensor& value) {
+  return is_container(value.type()) ? type_of_container(value) : Type::tensor(value.type(), Shape(value.dims()));
+}
+
+}  // namespace
+
 Facts Facts::of(const Tensor& constant) {
   // Longer integer tensors are data, not shapes.
   constexpr int64_t kMostElements = 1024;
   Facts f;
+  if (is_container(constant.type())) {
+    f.type = type_of_container(constant);
+    return f;
+  }
   f.type = Type::tensor(constant.type(), Shape(constant.dims()));
   f.constant = constant;
   if (constant.rank() <= 1 && constant.size() <= kMostElements) {
@@ -26,8 +61,9 @@ Facts Facts::of(const Tensor& constant) {
 
 // ---- InferContext
 
-InferContext::InferContext(const Node& node, const OpDef& def, std::vector<const Facts*> inputs)
-    : node_(node), def_(def), attributes_(def, node.attributes()), inputs_(std::move(inputs)),
+InferContext::InferContext(const Node& node, const OpDef& def, std::vector<const Facts*> inputs,
+                           const OuterFacts* outer)
+    : node_(node), def_(def), attributes_(def, node.attributes()), inputs_(std::move(inputs)), outer_(outer),
       outputs_(static_cast<size_t>(node.num_outputs())) {}
 
 const Facts& InferContext::input(int i) const {
@@ -64,7 +100,49 @@ void InferContext::set_output_elements(int i, std::vector<Dim> elements) {
 
 void InferContext::same_as_input() { set_output(0, input(0).type); }
 
+std::vector<Facts> InferContext::infer_body(const Graph& body, const std::vector<Type>& inputs) const {
+  require(inputs.size() == body.inputs().size(), ErrorCode::invalid_model, "subgraph {} has {} inputs, expected {}",
+          quoted(body.name), body.inputs().size(), inputs.size());
+  InferOptions options;
+  for (size_t i = 0; i < inputs.size(); ++i) {
+    const Value* v = body.inputs()[i];
+    options.inputs[v] = inputs[i].kind == Type::Kind::unknown ? v->type() : inputs[i];
+  }
+  if (outer_) options.outer = *outer_;
+  const GraphFacts facts = infer_graph(body, options);
+  std::vector<Facts> outputs;
+  for (const Value* v : body.outputs()) {
+    const Facts* f = facts.find(v);
+    if (!f && outer_ && *outer_) f = (*outer_)(v);
+    outputs.push_back(f ? *f : Facts());
+    // Its shape may be wrong for these inputs.
+    Type& type = outputs.back().type;
+    if (type.kind == Type::Kind::unknown && v->type().is_tensor()) type = Type::tensor(v->type().element);
+  }
+  return outputs;
+}
+
 // ---- helpers
+
+Type common_type(const Type& a, const Type& b) {
+  if (a.kind != b.kind) return a.kind == Type::Kind::unknown ? b : b.kind == Type::Kind::unknown ? a : Type{};
+  Type out = a;
+  if (a.is_tensor()) {
+    if (a.element != b.element) out.element = DataType::undefined;
+    if (!a.shape || !b.shape || a.shape->rank() != b.shape->rank()) {
+      out.shape.reset();
+    } else {
+      for (int i = 0; i < a.shape->rank(); ++i) {
+        if (!(*a.shape)[i].same_as((*b.shape)[i])) (*out.shape)[i] = Dim();
+      }
+    }
+  } else if (a.inner && b.inner) {
+    out.inner = std::make_shared<const Type>(common_type(*a.inner, *b.inner));
+  } else {
+    out.inner = nullptr;
+  }
+  return out;
+}
 
 int normalize_axis(int64_t axis, int rank, bool inclusive, std::string_view what) {
   const int64_t last = inclusive ? rank : rank - 1;
@@ -146,24 +224,31 @@ void validate_node(const Node& node, const OpDef& def, const std::vector<const F
   }
   require(node.num_outputs() <= def.max_outputs && node.num_outputs() >= def.min_outputs, ErrorCode::invalid_model,
           "{} outputs, expected {} to {}", node.num_outputs(), def.min_outputs, def.max_outputs);
-  for (int i = 0; i < given && !def.input_types.empty(); ++i) {
+  for (int i = 0; i < given; ++i) {
     const Facts* f = inputs[static_cast<size_t>(i)];
-    if (!f || f->type.element == DataType::undefined) continue;
-    const TypeSet allowed = def.input_types[std::min(static_cast<size_t>(i), def.input_types.size() - 1)];
-    require(allowed.contains(f->type.element), ErrorCode::invalid_model, "input {} has element type {}, which the operator does not take",
-            i, to_string(f->type.element));
+    const DataType content = f ? f->type.tensor_type() : DataType::undefined;
+    if (content == DataType::undefined) continue;
+    const TypeSet allowed = def.input_types.empty()
+                                ? types::kAll
+                                : def.input_types[std::min(static_cast<size_t>(i), def.input_types.size() - 1)];
+    require(allowed.contains(content), ErrorCode::invalid_model, "input {} {} {}, which the operator does not take", i,
+            is_container(content) ? "is of kind" : "has element type", to_string(content));
   }
   AttributeReader(def, node.attributes()).validate();
 }
 
 }  // namespace
 
-std::vector<Facts> infer_node(const Node& node, const std::vector<const Facts*>& inputs) {
+void validate_node(const Node& node, const std::vector<const Facts*>& inputs) {
+  with_context([&] { validate_node(node, op_of(node), inputs); }, [&] { return describe(node); });
+}
+
+std::vector<Facts> infer_node(const Node& node, const std::vector<const Facts*>& inputs, const OuterFacts* outer) {
   return with_context(
       [&] {
         const OpDef& def = op_of(node);
         validate_node(node, def, inputs);
-        InferContext context(node, def, inputs);
+        InferContext context(node, def, inputs, outer);
         def.infer(context);
         return std::move(context.outputs());
       },
@@ -185,12 +270,6 @@ void promote_elements(Facts& f) {
   }
 }
 
-bool has_subgraph(const Node& node) {
-  bool found = false;
-  for_each_subgraph(node.attributes(), [&](const Graph&) { found = true; });
-  return found;
-}
-
 bool within(const std::vector<const Facts*>& inputs, const std::vector<Facts>& outputs, const ValueLimits& limits) {
   for (const Facts* f : inputs) {
     if (f && (!f->constant.defined() || f->constant.size() > limits.input_elements)) return false;
@@ -204,8 +283,9 @@ bool within(const std::vector<const Facts*>& inputs, const std::vector<Facts>& o
 
 }  // namespace
 
-std::vector<Facts> infer_values(const Node& node, const std::vector<const Facts*>& inputs, const ValueLimits& limits) {
-  std::vector<Facts> outputs = infer_node(node, inputs);
+std::vector<Facts> infer_values(const Node& node, const std::vector<const Facts*>& inputs, const ValueLimits& limits,
+                                const OuterFacts* outer) {
+  std::vector<Facts> outputs = infer_node(node, inputs, outer);
   for (Facts& f : outputs) promote_elements(f);
   if (!op_of(node).deterministic || has_subgraph(node) || !within(inputs, outputs, limits)) return outputs;
   std::vector<const Tensor*> tensors;
@@ -243,6 +323,41 @@ Type merge_declared(const Type& inferred, const Type& declared) {
 
 }  // namespace
 
+namespace {
+
+void infer_nodes(std::span<const Node* const> nodes, GraphFacts& facts, const InferOptions& options, bool declared) {
+  const OuterFacts known = [&](const Value* v) -> const Facts* {
+    const Facts* f = facts.find(v);
+    return f || !options.outer ? f : options.outer(v);
+  };
+  for (const Node* node : nodes) {
+    std::vector<Facts> outputs(static_cast<size_t>(node->num_outputs()));
+    if (find_op(*node) || !options.allow_unknown_ops) {
+      std::vector<const Facts*> inputs;
+      for (int i = 0; i < node->num_inputs(); ++i) {
+        const Value* v = node->input(i);
+        inputs.push_back(v ? known(v) : nullptr);
+        static const Facts kUnknown;
+        if (v && !inputs.back()) inputs.back() = &kUnknown;
+      }
+      outputs = infer_values(*node, inputs, options.limits, &known);
+    }
+    for (int i = 0; i < node->num_outputs(); ++i) {
+      const Value* v = node->output(i);
+      if (!v) continue;
+      Facts& f = outputs[static_cast<size_t>(i)];
+      if (declared) f.type = merge_declared(f.type, v->type());
+      facts[v] = std::move(f);
+    }
+  }
+}
+
+}  // namespace
+
+void infer_nodes(std::span<const Node* const> nodes, GraphFacts& facts, const InferOptions& options) {
+  infer_nodes(nodes, facts, options, false);
+}
+
 GraphFacts infer_graph(const Graph& graph, const InferOptions& options) {
   GraphFacts facts;
   for (Value* v : graph.values()) {
@@ -257,26 +372,8 @@ GraphFacts infer_graph(const Graph& graph, const InferOptions& options) {
       facts[v].type = typed != options.inputs.end() ? typed->second : v->type();
     }
   }
-  for (const Node* node : graph.topological_order()) {
-    std::vector<Facts> outputs(static_cast<size_t>(node->num_outputs()));
-    if (find_op(*node) || !options.allow_unknown_ops) {
-      std::vector<const Facts*> inputs;
-      for (int i = 0; i < node->num_inputs(); ++i) {
-        const Value* v = node->input(i);
-        inputs.push_back(v ? facts.find(v) : nullptr);
-        static const Facts kUnknown;
-        if (v && !inputs.back()) inputs.back() = &kUnknown;  // captured from an enclosing graph
-      }
-      outputs = infer_values(*node, inputs, options.limits);
-    }
-    for (int i = 0; i < node->num_outputs(); ++i) {
-      const Value* v = node->output(i);
-      if (!v) continue;
-      Facts& f = outputs[static_cast<size_t>(i)];
-      f.type = merge_declared(f.type, options.inputs.empty() ? v->type() : Type{});
-      facts[v] = std::move(f);
-    }
-  }
+  // What is declared may be wrong for inputs of other shapes.
+  infer_nodes(graph.topological_order(), facts, options, options.inputs.empty() && !options.outer);
   return facts;
 }
 

@@ -5,6 +5,7 @@
 // What is not known stays unknown; what contradicts the specification throws invalid_model.
 #pragma once
 
+#include <functional>
 #include <optional>
 #include <span>
 #include <unordered_map>
@@ -23,13 +24,16 @@ struct Facts {
   Tensor constant;                            // defined: the value never changes
   std::optional<std::vector<Dim>> elements;   // of an int64/int32 tensor of rank 0 or 1, with symbols
 
-  static Facts of(const Tensor& constant);    // elements too, when they are dims
+  static Facts of(const Tensor& constant);    // elements too, when they are dims; of a container its type alone
 };
+
+// What is known of a value of an enclosing graph; null: nothing.
+using OuterFacts = std::function<const Facts*(const Value*)>;
 
 class InferContext {
  public:
-  // `inputs`: null for one that is left out. Subgraphs see captured values through `outer`.
-  InferContext(const Node& node, const OpDef& def, std::vector<const Facts*> inputs);
+  // `inputs`: null for one that is left out. Subgraphs see captured values through `outer`, which may be null.
+  InferContext(const Node& node, const OpDef& def, std::vector<const Facts*> inputs, const OuterFacts* outer = nullptr);
 
   const Node& node() const { return node_; }
   const OpDef& def() const { return def_; }
@@ -60,11 +64,15 @@ class InferContext {
 
   std::vector<Facts>& outputs() { return outputs_; }
 
+  // The facts of a subgraph's outputs, for these types of its inputs.
+  std::vector<Facts> infer_body(const Graph& body, const std::vector<Type>& inputs) const;
+
  private:
   const Node& node_;
   const OpDef& def_;
   AttributeReader attributes_;
   std::vector<const Facts*> inputs_;
+  const OuterFacts* outer_;
   std::vector<Facts> outputs_;
 };
 
@@ -86,11 +94,18 @@ Dim add(const Dim& a, const Dim& b);
 // The more informative of two descriptions of one dim; throws invalid_model when they conflict.
 Dim merge(const Dim& a, const Dim& b);
 
+// What holds of a value that has either type: shapes where they agree.
+Type common_type(const Type& a, const Type& b);
+
 // ---- inference of nodes and graphs
+
+// Validates the number of inputs and outputs, element types, attributes. Errors name the node.
+void validate_node(const Node& node, const std::vector<const Facts*>& inputs);
 
 // Validates the node (number of inputs and outputs, element types, attributes) and runs its infer. Constant outputs
 // are not computed here. Errors name the node.
-std::vector<Facts> infer_node(const Node& node, const std::vector<const Facts*>& inputs);
+std::vector<Facts> infer_node(const Node& node, const std::vector<const Facts*>& inputs,
+                              const OuterFacts* outer = nullptr);
 
 // How much work following values may be.
 struct ValueLimits {
@@ -100,7 +115,8 @@ struct ValueLimits {
 
 // infer_node, and values: an output whose elements are all known is a constant, and a deterministic node without subgraphs
 // whose inputs are constants is computed within the limits.
-std::vector<Facts> infer_values(const Node& node, const std::vector<const Facts*>& inputs, const ValueLimits& limits);
+std::vector<Facts> infer_values(const Node& node, const std::vector<const Facts*>& inputs, const ValueLimits& limits,
+                                const OuterFacts* outer = nullptr);
 
 struct InferOptions {
   // Concrete or refined types of graph inputs, by value; others keep their declared types.
@@ -108,11 +124,12 @@ struct InferOptions {
   // Values of graph inputs that are known (shape inputs, say), by value.
   std::unordered_map<const Value*, Tensor> input_values;
   ValueLimits limits;
+  OuterFacts outer;  // of captured values, when the graph is a subgraph; may be empty
   // A node whose operator is unknown gets outputs of unknown type (or their declared ones); otherwise it throws.
   bool allow_unknown_ops = true;
 };
 
-// Facts of all values of a graph (subgraphs' values too, once their operators infer them).
+// Facts of all values of a graph (not of subgraphs).
 class GraphFacts {
  public:
   const Facts* find(const Value* value) const {
@@ -128,5 +145,8 @@ class GraphFacts {
 };
 
 GraphFacts infer_graph(const Graph& graph, const InferOptions& options = {});
+// Of some nodes, each after those it depends on: adds to the facts what they compute from them. Without what the graph
+// declares.
+void infer_nodes(std::span<const Node* const> nodes, GraphFacts& facts, const InferOptions& options);
 
 }  // namespace plica

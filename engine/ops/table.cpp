@@ -63,4 +63,36 @@ std::vector<const OpDef*> all_ops() {
   return all;
 }
 
+std::string to_string(TypeSet set) {
+  struct Group {
+    std::string_view name;
+    TypeSet types;
+  };
+  // The larger first.
+  static constexpr Group kGroups[] = {
+      {"any", types::kAll},       {"numeric", types::kNumeric},   {"integer", types::kInteger},
+      {"signed", types::kSigned}, {"unsigned", types::kUnsigned}, {"float", types::kFloat},
+      {"float8", types::kFloat8}, {"packed", types::kPacked},     {"complex", types::kComplex},
+  };
+  std::string text;
+  const auto add = [&](std::string_view name) { text += (text.empty() ? "" : ", ") + std::string(name); };
+  std::vector<DataType> left;
+  for (int i = 1; i <= static_cast<int>(DataType::map); ++i) {
+    if (set.contains(static_cast<DataType>(i))) left.push_back(static_cast<DataType>(i));
+  }
+  for (const Group& g : kGroups) {
+    const auto rest = std::ranges::stable_partition(left, [&](DataType t) { return !g.types.contains(t); });
+    int size = 0;
+    for (int i = 1; i < kDataTypeCount; ++i) size += g.types.contains(static_cast<DataType>(i));
+    if (std::ssize(rest) != size) {
+      std::ranges::sort(left);
+      continue;
+    }
+    add(g.name);
+    left.erase(rest.begin(), rest.end());
+  }
+  for (DataType t : left) add(to_string(t));
+  return text;
+}
+
 }  // namespace plica

@@ -2,6 +2,7 @@
 #pragma once
 
 #include <span>
+#include <string>
 #include <string_view>
 #include <vector>
 
@@ -19,6 +20,9 @@ const OpDef& op_of(const Node& node);
 
 // All definitions, by domain, name, version.
 std::vector<const OpDef*> all_ops();
+
+// "float, int32": groups by the names that docs/operators.md explains, else element types.
+std::string to_string(TypeSet types);
 
 // Of the families, each in a file of its own name; table.cpp lists them.
 std::span<const OpDef> elementwise_ops();   // unary and binary arithmetic, comparison, logic, Where, Clip, Cast

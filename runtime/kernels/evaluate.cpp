@@ -1,11 +1,14 @@
 // The fallback: the operator's own kernel (engine/ops) on row-major tensors. It also serves operations whose
 // shapes only the run knows: those infer and allocate in the run.
 #include <cstring>
+#include <unordered_map>
 
 #include "engine/core/fail.h"
+#include "engine/graph/captures.h"
 #include "engine/ops/evaluate.h"
 #include "engine/ops/table.h"
 #include "runtime/kernels/families.h"
+#include "runtime/plan/runner.h"
 
 namespace plica {
 namespace {
@@ -19,14 +22,42 @@ struct Port {
   Tensor constant;
 };
 
+// Runs subgraphs by their own plans. What they capture is among the inputs of the step.
+class PlannedBodies : public BodyRunner {
+ public:
+  PlannedBodies(const Programs& programs, std::span<const Value* const> captures,
+                std::span<const Tensor> values)
+      : programs_(programs) {
+    for (size_t i = 0; i < captures.size(); ++i) captured_[captures[i]] = &values[i];
+  }
+
+  std::vector<Tensor> run(const Graph& body, std::vector<Tensor> inputs) const override {
+    const Runner& runner = programs_.runner_of(body);
+    const auto& wanted = runner.region().inputs;
+    for (size_t i = inputs.size(); i < wanted.size(); ++i) inputs.push_back(*captured_.at(wanted[i]));
+    return runner.run(inputs);
+  }
+
+ private:
+  const Programs& programs_;
+  std::unordered_map<const Value*, const Tensor*> captured_;
+};
+
 class EvaluateKernel : public Kernel {
  public:
-  EvaluateKernel(const Node& node, std::vector<Port> inputs, std::vector<Port> outputs, bool shapes_known)
+  EvaluateKernel(const Node& node, const Programs& programs, std::vector<Port> inputs,
+                 std::vector<Port> outputs, bool shapes_known)
       : node_(node),
         def_(op_of(node)),
+        programs_(programs),
         inputs_(std::move(inputs)),
         outputs_(std::move(outputs)),
-        shapes_known_(shapes_known) {}
+        shapes_known_(shapes_known) {
+    if (has_subgraph(node)) {
+      const std::vector<Value*> captures = captures_of(node);
+      captures_.assign(captures.begin(), captures.end());
+    }
+  }
 
   void run(const Arguments& a) const override {
     std::vector<Tensor> in(inputs_.size()), out(outputs_.size());
@@ -42,15 +73,15 @@ class EvaluateKernel : public Kernel {
       }
       with_context([&] { run_kernel(node_, def_, pointers, out); }, [&] { return describe(node_); });
     } else {
-      out = evaluate_node(node_, pointers);
+      const size_t own = in.size() - captures_.size();
+      const PlannedBodies bodies(programs_, captures_, std::span(in).subspan(own));
+      out = evaluate_node(node_, std::span(pointers).first(own), &bodies);
     }
     for (size_t i = 0; i < outputs_.size(); ++i) {
       const Port& port = outputs_[i];
       if (port.kind == Port::Kind::dynamic) {
-        // Buffers of the arena don't outlive the run: what an operator passes through is copied.
-        bool shared = false;
-        for (const Tensor& t : in) shared |= out[i].defined() && t.defined() && t.raw() == out[i].raw();
-        a.dynamic[static_cast<size_t>(port.index)] = shared ? out[i].clone() : std::move(out[i]);
+        // Memory of the arena is used again: what an operator passes through is copied.
+        a.dynamic[static_cast<size_t>(port.index)] = out[i].owned();
       } else if (port.kind == Port::Kind::memory) {
         require(out[i].dims() == port.dims && out[i].type() == port.type, ErrorCode::internal,
                 "{} computed {}, planned was {} of {}", describe(node_), to_string(out[i]),
@@ -78,6 +109,8 @@ class EvaluateKernel : public Kernel {
 
   const Node& node_;
   const OpDef& def_;
+  const Programs& programs_;
+  std::vector<const Value*> captures_;
   std::vector<Port> inputs_, outputs_;
   bool shapes_known_;
 };
@@ -121,8 +154,8 @@ void build_evaluate(PlanBuilder& builder, const LoweredOp& op) {
     operands.push_back(*before_chain);
   }
   StepInfo info{node.op_type(), node_names(op), "evaluate", ""};
-  auto kernel =
-      std::make_unique<EvaluateKernel>(node, std::move(inputs), std::move(outputs), !op.is<DynamicParams>());
+  auto kernel = std::make_unique<EvaluateKernel>(node, builder.programs(), std::move(inputs),
+                                                 std::move(outputs), !op.is<DynamicParams>());
   builder.emit(std::move(info), std::move(kernel), operands);
   if (before_chain) build_chain(builder, op, 0, *before_chain, true);
 }

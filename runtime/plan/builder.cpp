@@ -8,6 +8,7 @@
 #include "engine/core/parallel.h"
 #include "runtime/kernels/copy.h"
 #include "runtime/kernels/primitive_kernel.h"
+#include "runtime/plan/runner.h"
 
 namespace plica {
 
@@ -20,14 +21,15 @@ std::string node_names(const LoweredOp& op) {
   return names;
 }
 
-PlanBuilder::PlanBuilder(LoweredGraph graph, const BuildOptions& options, ConstantCache& constants)
+PlanBuilder::PlanBuilder(LoweredGraph graph, const BuildOptions& options, const Programs& programs)
     : graph_(std::move(graph)),
       options_(options),
-      constants_(constants),
+      programs_(programs),
+      constants_(programs.constants()),
       threads_(current_threads()),
       plan_(std::make_shared<Plan>()) {}
 
-std::shared_ptr<const Plan> PlanBuilder::build() {
+std::shared_ptr<Plan> PlanBuilder::build() {
   uses_left_ = graph_.use_counts();
   const size_t count = graph_.values.size();
   places_.resize(count);

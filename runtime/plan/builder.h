@@ -18,6 +18,8 @@
 
 namespace plica {
 
+class Programs;
+
 struct BuildOptions {
   // The layout of activations between convolutions. Row-major stands for: choose by the CPU
   // (layout_policy.h).
@@ -34,13 +36,14 @@ struct Placement {
 
 class PlanBuilder {
  public:
-  PlanBuilder(LoweredGraph graph, const BuildOptions& options, ConstantCache& constants);
-  std::shared_ptr<const Plan> build();
+  PlanBuilder(LoweredGraph graph, const BuildOptions& options, const Programs& programs);
+  std::shared_ptr<Plan> build();
 
   // ---- for the families
   const LoweredGraph& graph() const { return graph_; }
   const LoweredValue& value(int v) const { return graph_.value(v); }
   const BuildOptions& options() const { return options_; }
+  const Programs& programs() const { return programs_; }
   // The layout that convolutions of this plan prefer.
   onednn::Layout layout() const { return options_.layout; }
 
@@ -90,6 +93,7 @@ class PlanBuilder {
 
   LoweredGraph graph_;
   BuildOptions options_;
+  const Programs& programs_;
   ConstantCache& constants_;
   int threads_;
   std::shared_ptr<Plan> plan_;

@@ -2,16 +2,20 @@
 
 #include "runtime/plan/fuse.h"
 #include "runtime/plan/layout_policy.h"
+#include "runtime/plan/runner.h"
 
 namespace plica {
 
-std::shared_ptr<const Plan> compile(const Graph& graph, const GraphFacts& facts, const BuildOptions& options,
-                                    ConstantCache& constants) {
-  LoweredGraph lowered = lower(graph, facts);
+std::shared_ptr<const Plan> compile(const Region& region, const GraphFacts& facts,
+                                    const BuildOptions& options, const Programs& programs,
+                                    std::shared_ptr<const Continuation> rest) {
+  LoweredGraph lowered = lower(region, facts);
   fuse(lowered);
   BuildOptions chosen = options;
   if (chosen.layout == onednn::Layout::row_major) chosen.layout = choose_layout();
-  return PlanBuilder(std::move(lowered), chosen, constants).build();
+  std::shared_ptr<Plan> plan = PlanBuilder(std::move(lowered), chosen, programs).build();
+  plan->rest = std::move(rest);
+  return plan;
 }
 
 }  // namespace plica

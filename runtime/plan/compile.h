@@ -1,18 +1,21 @@
-// compile(graph, shapes): infer, lower, fuse, choose layouts, build steps, plan memory.
+// compile(region, shapes): lower, fuse, choose layouts, build steps, plan memory.
 #pragma once
 
 #include <memory>
-#include <vector>
 
-#include "engine/graph/graph.h"
 #include "engine/ops/infer.h"
 #include "runtime/plan/builder.h"
+#include "runtime/plan/region.h"
 
 namespace plica {
 
-// `facts` have concrete types for all inputs. The current number of threads (ThreadScope) is that of the
-// plan's runs.
-std::shared_ptr<const Plan> compile(const Graph& graph, const GraphFacts& facts, const BuildOptions& options,
-                                    ConstantCache& constants);
+class Programs;
+struct Continuation;
+
+// `facts` are those of infer_region; shapes that they leave open are of values that only outputs and
+// operators on containers read. The current number of threads (ThreadScope) is that of the plan's runs.
+std::shared_ptr<const Plan> compile(const Region& region, const GraphFacts& facts,
+                                    const BuildOptions& options, const Programs& programs,
+                                    std::shared_ptr<const Continuation> rest = nullptr);
 
 }  // namespace plica

@@ -2,6 +2,7 @@
 #include <unordered_set>
 
 #include "engine/core/fail.h"
+#include "engine/graph/captures.h"
 #include "engine/ops/evaluate.h"
 #include "engine/ops/table.h"
 #include "runtime/plan/lower_nodes.h"
@@ -51,21 +52,20 @@ namespace {
 
 class Lowering {
  public:
-  Lowering(const Graph& graph, const GraphFacts& facts) : graph_(graph), facts_(facts) {}
+  Lowering(const Region& region, const GraphFacts& facts) : region_(region), facts_(facts) {}
 
   LoweredGraph run() {
     int position = 0;
-    for (const Value* v : graph_.inputs()) {
+    for (const Value* v : region_.inputs) {
       const int i = value_of(v);
       if (!out_.value(i).constant.defined()) out_.value(i).graph_input = position;
       ++position;
     }
-    const std::vector<Node*> order = graph_.topological_order();
-    const std::unordered_set<const Node*> live = live_nodes(order);
-    for (const Node* node : order) {
+    const std::unordered_set<const Node*> live = live_nodes();
+    for (const Node* node : region_.nodes) {
       if (live.contains(node)) lower_node(*node);
     }
-    for (const Value* v : graph_.outputs()) {
+    for (const Value* v : region_.outputs) {
       const int i = value_of(v);
       out_.value(i).is_output = true;
       out_.outputs.push_back(i);
@@ -75,10 +75,10 @@ class Lowering {
 
  private:
   // Nodes whose results are needed and not known.
-  std::unordered_set<const Node*> live_nodes(const std::vector<Node*>& order) {
-    std::unordered_set<const Value*> needed(graph_.outputs().begin(), graph_.outputs().end());
+  std::unordered_set<const Node*> live_nodes() {
+    std::unordered_set<const Value*> needed(region_.outputs.begin(), region_.outputs.end());
     std::unordered_set<const Node*> live;
-    for (auto it = order.rbegin(); it != order.rend(); ++it) {
+    for (auto it = region_.nodes.rbegin(); it != region_.nodes.rend(); ++it) {
       const Node& node = **it;
       bool wanted = false;
       for (int i = 0; i < node.num_outputs(); ++i) {
@@ -89,8 +89,8 @@ class Lowering {
       }
       if (!wanted) continue;
       live.insert(&node);
-      for (int i = 0; i < node.num_inputs(); ++i) {
-        if (node.has_input(i)) needed.insert(node.input(i));
+      for (const Value* v : reads_of(node)) {
+        if (v) needed.insert(v);
       }
     }
     return live;
@@ -106,8 +106,8 @@ class Lowering {
       lowered.constant = f->constant;
       if (auto dims = facts_.dims(v); dims && f->type.is_tensor() && lowered.type != DataType::undefined) {
         lowered.dims = *std::move(dims);
-        // Strings are objects, which don't live in an arena.
-        lowered.dynamic = lowered.type == DataType::string;
+        // Objects don't live in an arena.
+        lowered.dynamic = holds_objects(lowered.type);
       }
     }
     if (lowered.constant.defined()) {
@@ -122,9 +122,8 @@ class Lowering {
   void lower_node(const Node& node) {
     LoweredOp op;
     op.nodes = {&node};
-    bool dynamic = false, constant = true;
-    for (int i = 0; i < node.num_inputs(); ++i) {
-      const Value* v = node.input(i);
+    bool dynamic = has_subgraph(node), constant = !dynamic;
+    for (const Value* v : reads_of(node)) {
       op.inputs.push_back(v ? value_of(v) : -1);
       if (!v) continue;
       dynamic |= out_.value(op.inputs.back()).dynamic;
@@ -163,7 +162,7 @@ class Lowering {
     }
   }
 
-  const Graph& graph_;
+  const Region& region_;
   const GraphFacts& facts_;
   LoweredGraph out_;
   std::unordered_map<const Value*, int> index_;
@@ -171,6 +170,6 @@ class Lowering {
 
 }  // namespace
 
-LoweredGraph lower(const Graph& graph, const GraphFacts& facts) { return Lowering(graph, facts).run(); }
+LoweredGraph lower(const Region& region, const GraphFacts& facts) { return Lowering(region, facts).run(); }
 
 }  // namespace plica

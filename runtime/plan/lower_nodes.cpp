@@ -1,8 +1,10 @@
 #include "runtime/plan/lower_nodes.h"
 
+#include <span>
 #include <string_view>
 
 #include "runtime/plan/lowerer.h"
+#include "runtime/planned_kernel.h"
 
 namespace plica {
 namespace {
@@ -10,6 +12,7 @@ namespace {
 struct Entry {
   std::string_view op_type;
   void (*lower)(Lowerer&);
+  PlannedKernel kernel = PlannedKernel::post_op;
 };
 
 // Operators on float32 with a lowering of their own.
@@ -41,28 +44,34 @@ constexpr Entry kFloatTable[] = {
     {"Sum", lower_sum},
     {"PRelu", lower_prelu},
     {"BatchNormalization", lower_batch_norm},
-    {"Conv", [](Lowerer& l) { lower_conv(l, false); }},
-    {"ConvTranspose", [](Lowerer& l) { lower_conv(l, true); }},
-    {"MaxPool", [](Lowerer& l) { lower_pool(l, true); }},
-    {"AveragePool", [](Lowerer& l) { lower_pool(l, false); }},
-    {"GlobalAveragePool", [](Lowerer& l) { lower_global_pool(l, PoolingParams::Kind::average); }},
-    {"GlobalMaxPool", [](Lowerer& l) { lower_global_pool(l, PoolingParams::Kind::max); }},
-    {"MatMul", lower_matmul},
-    {"Gemm", lower_gemm},
-    {"Softmax", lower_softmax},
-    {"LayerNormalization", lower_layer_norm},
-    {"Concat", lower_concat},
-    {"Transpose", lower_transpose},
+    {"Conv", [](Lowerer& l) { lower_conv(l, false); }, PlannedKernel::onednn},
+    {"ConvTranspose", [](Lowerer& l) { lower_conv(l, true); }, PlannedKernel::onednn},
+    {"MaxPool", [](Lowerer& l) { lower_pool(l, true); }, PlannedKernel::onednn},
+    {"AveragePool", [](Lowerer& l) { lower_pool(l, false); }, PlannedKernel::onednn},
+    {"GlobalAveragePool", [](Lowerer& l) { lower_global_pool(l, PoolingParams::Kind::average); },
+     PlannedKernel::onednn},
+    {"GlobalMaxPool", [](Lowerer& l) { lower_global_pool(l, PoolingParams::Kind::max); },
+     PlannedKernel::onednn},
+    {"MatMul", lower_matmul, PlannedKernel::onednn},
+    {"Gemm", lower_gemm, PlannedKernel::onednn},
+    {"Softmax", lower_softmax, PlannedKernel::own},
+    {"LayerNormalization", lower_layer_norm, PlannedKernel::own},
+    {"Concat", lower_concat, PlannedKernel::own},
+    {"Transpose", lower_transpose, PlannedKernel::own},
 };
 // Operators whose further inputs are not float32.
 constexpr Entry kMixedTable[] = {
-    {"ReduceMean", lower_reduce_mean}, {"Slice", lower_slice},     {"Split", lower_split},
-    {"Resize", lower_resize},          {"Upsample", lower_resize},
+    {"ReduceMean", lower_reduce_mean, PlannedKernel::own},
+    {"Slice", lower_slice, PlannedKernel::own},
+    {"Split", lower_split, PlannedKernel::own},
+    {"Resize", lower_resize, PlannedKernel::own},
+    {"Upsample", lower_resize, PlannedKernel::own},
 };
 // Operators on any type that only rename dims.
 constexpr Entry kViewTable[] = {
-    {"Reshape", lower_view},   {"Flatten", lower_view},  {"Squeeze", lower_view},
-    {"Unsqueeze", lower_view}, {"Identity", lower_view}, {"Dropout", lower_dropout},
+    {"Reshape", lower_view, PlannedKernel::own},  {"Flatten", lower_view, PlannedKernel::own},
+    {"Squeeze", lower_view, PlannedKernel::own},  {"Unsqueeze", lower_view, PlannedKernel::own},
+    {"Identity", lower_view, PlannedKernel::own}, {"Dropout", lower_dropout, PlannedKernel::own},
 };
 
 template <size_t N>
@@ -76,6 +85,15 @@ bool try_table(const Entry (&table)[N], Lowerer& l) {
 }
 
 }  // namespace
+
+std::optional<PlannedKernel> planned_kernel(std::string_view op_type) {
+  for (std::span<const Entry> table : {std::span<const Entry>(kFloatTable), {kMixedTable}, {kViewTable}}) {
+    for (const Entry& e : table) {
+      if (e.op_type == op_type) return e.kernel;
+    }
+  }
+  return std::nullopt;
+}
 
 void lower_known_node(LoweredGraph& graph, const Node& node, LoweredOp& op) {
   if (!node.domain().empty() || op.outputs.empty() || op.outputs[0] < 0 || op.inputs.empty() ||

@@ -13,6 +13,7 @@
 #include "engine/core/tensor.h"
 #include "engine/graph/graph.h"
 #include "engine/ops/infer.h"
+#include "runtime/plan/region.h"
 
 namespace plica {
 
@@ -103,7 +104,8 @@ struct ResampleParams {};   // inputs: the node's (Resize or Upsample), x [N, C,
 struct PointwiseParams {};  // inputs: x, then the operands
 struct ViewParams {};       // inputs: x; the same row-major elements under other dims
 struct EvaluateParams {};   // inputs: the node's; by its kernel in engine/ops, on row-major tensors
-struct DynamicParams {};    // the same, with shapes that only the run knows
+// The same, with shapes that only the run knows, or with subgraphs; inputs: the node's, then the captures.
+struct DynamicParams {};
 
 using LoweredParams =
     std::variant<PointwiseParams, ConvolutionParams, PoolingParams, MatMulParams, SoftmaxParams,
@@ -116,7 +118,7 @@ struct LoweredValue {
   Dims dims;             // meaningless when dynamic
   bool dynamic = false;  // shape (or kind) unknown until the run
   Tensor constant;       // defined: known at compile time
-  int graph_input = -1;  // its position among the executor's inputs
+  int graph_input = -1;  // its position among the region's inputs
   bool is_output = false;
 };
 
@@ -140,7 +142,7 @@ struct LoweredOp {
 struct LoweredGraph {
   std::vector<LoweredValue> values;
   std::vector<LoweredOp> ops;  // in an order in which they can run
-  std::vector<int> outputs;    // the graph's outputs, by position
+  std::vector<int> outputs;    // the region's outputs, by position
 
   LoweredValue& value(int i) { return values[static_cast<size_t>(i)]; }
   const LoweredValue& value(int i) const { return values[static_cast<size_t>(i)]; }
@@ -156,6 +158,6 @@ std::vector<int> reads_of(const LoweredOp& op);
 
 // Lowers the nodes that the outputs depend on. `facts` hold the concrete types; values that they know as
 // constants need no operation.
-LoweredGraph lower(const Graph& graph, const GraphFacts& facts);
+LoweredGraph lower(const Region& region, const GraphFacts& facts);
 
 }  // namespace plica

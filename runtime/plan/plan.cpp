@@ -6,6 +6,7 @@
 #include "engine/core/checked.h"
 #include "engine/core/fail.h"
 #include "engine/core/parallel.h"
+#include "runtime/plan/runner.h"
 
 namespace plica {
 namespace {
@@ -61,7 +62,7 @@ std::vector<Tensor> Plan::run(Workspace& workspace, const std::vector<Tensor>& i
   std::vector<Tensor> results(outputs.size());
   std::vector<void*> output_addresses(outputs.size(), nullptr);
   for (size_t i = 0; i < outputs.size(); ++i) {
-    if (outputs[i].kind == PlanOutput::Kind::constant) results[i] = outputs[i].constant.clone();
+    if (outputs[i].kind == PlanOutput::Kind::constant) results[i] = outputs[i].constant;
     if (outputs[i].kind != PlanOutput::Kind::computed) continue;
     results[i] = Tensor(outputs[i].type, outputs[i].dims);
     output_addresses[i] = results[i].mutable_raw();
@@ -93,8 +94,7 @@ std::vector<Tensor> Plan::run(Workspace& workspace, const std::vector<Tensor>& i
   }
   for (size_t i = 0; i < outputs.size(); ++i) {
     if (outputs[i].kind == PlanOutput::Kind::dynamic) {
-      // Not the kernel's own: it may share an input's buffer.
-      results[i] = dynamic[static_cast<size_t>(outputs[i].dynamic)].clone();
+      results[i] = dynamic[static_cast<size_t>(outputs[i].dynamic)].owned();
     }
   }
   return results;
@@ -108,6 +108,11 @@ PlanInfo Plan::info() const {
   std::unordered_set<const Constant*> seen;
   for (const Storage& s : storages) {
     if (s.constant && seen.insert(s.constant.get()).second) info.constant_bytes += s.constant->packed.bytes();
+  }
+  if (rest) {
+    const size_t count = rest->runner.region().nodes.size();
+    info.steps.push_back(
+        {"later", fmt::format("{} nodes", count), "compiled when their shapes are known", ""});
   }
   return info;
 }

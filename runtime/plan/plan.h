@@ -44,6 +44,7 @@ struct PlanOutput {
 };
 
 class Workspace;
+struct Continuation;
 
 class Plan {
  public:
@@ -57,6 +58,7 @@ class Plan {
   int dynamic_slots = 0;
   std::vector<int> dynamic_inputs;  // by input: the slot that receives it, or -1
   size_t arena_bytes = 0, arena_lower_bound = 0, scratch_bytes = 0;
+  std::shared_ptr<const Continuation> rest;  // what else the region computes (runner.h); null: nothing
 };
 
 class Workspace {

@@ -29,7 +29,7 @@ struct ModelGraph;
 // An input or an output of a model.
 struct TensorInfo {
   std::string name;
-  DataType type = DataType::undefined;  // undefined: not a tensor, or not known
+  DataType type = DataType::undefined;  // undefined: not known
   std::optional<Shape> shape;           // absent: rank not known
   std::string text;                     // "float32[batch, 3, 224, 224]", "sequence(int64[2])"
   bool has_default = false;             // an input that may be left out
@@ -166,6 +166,11 @@ struct OperatorInfo {
   std::string name, domain;  // "" is ai.onnx
   int since = 1;             // first opset version of the domain that it serves,
   std::optional<int> until;  // and the last; absent: up to the newest
+  // Element types by input, "float32, float64"; the last is that of all further inputs.
+  std::vector<std::string> input_types;
+  // What computes float32: "oneDNN" (a primitive), "post-op" (fused into the primitive before, or one pass), "own" (a
+  // kernel of the runtime, or nothing to compute); empty: the portable kernel, as for other element types.
+  std::string kernel;
 };
 std::vector<OperatorInfo> supported_operators();  // by domain, name, version
 

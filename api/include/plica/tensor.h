@@ -20,6 +20,9 @@ using TensorMap = std::unordered_map<std::string, Tensor>;
 // Reads a serialized TensorProto; `name`, when given, receives the name in it. External data is refused.
 // Throws invalid_model.
 Tensor parse_tensor_proto(std::span<const std::byte> bytes, std::string* name = nullptr);
+// The same of any kind of value: a SequenceProto, OptionalProto or MapProto for DataType::sequence, optional and map.
+Tensor parse_value_proto(std::span<const std::byte> bytes, DataType kind, std::string* name = nullptr);
+// By what the tensor is.
 std::string serialize_tensor_proto(const Tensor& tensor, std::string_view name);
 
 }  // namespace plica

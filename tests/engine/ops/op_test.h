@@ -99,7 +99,7 @@ inline std::vector<Tensor> run_all(const std::string& op_type, int64_t opset,
     const Tensor& t = inputs[i];
     given.push_back(t.defined());
     pointers.push_back(t.defined() ? &t : nullptr);
-    if (t.defined()) shapes_only[i] = typed(t.type(), Shape(t.dims()));
+    if (t.defined()) shapes_only[i].type = Facts::of(t).type;
     facts.push_back(t.defined() ? &shapes_only[i] : nullptr);
   }
   OneNode one(op_type, opset, given, attributes, std::vector<bool>(static_cast<size_t>(outputs), true),
@@ -109,8 +109,8 @@ inline std::vector<Tensor> run_all(const std::string& op_type, int64_t opset,
   for (size_t i = 0; i < results.size(); ++i) {
     if (!results[i].defined()) continue;
     const Type& type = inferred[i].type;
-    if (type.element != DataType::undefined) {
-      EXPECT_EQ(type.element, results[i].type()) << op_type << " output " << i;
+    if (type.tensor_type() != DataType::undefined) {
+      EXPECT_EQ(type.tensor_type(), results[i].type()) << op_type << " output " << i;
     }
     if (!type.shape) continue;
     EXPECT_EQ(type.shape->rank(), results[i].rank()) << op_type << " output " << i;

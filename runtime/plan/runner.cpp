@@ -1,0 +1,191 @@
+#include "runtime/plan/runner.h"
+
+#include <unordered_set>
+
+#include "engine/core/fail.h"
+#include "engine/ops/table.h"
+#include "runtime/plan/compile.h"
+
+namespace plica {
+namespace {
+
+void append_key(std::string& key, const Tensor& t) {
+  const auto append = [&](int64_t number) {
+    key.append(reinterpret_cast<const char*>(&number), sizeof number);
+  };
+  append(static_cast<int64_t>(t.type()) << 32 | t.rank());
+  // A container's length says nothing about the shapes inside.
+  if (is_container(t.type())) return;
+  for (int64_t d : t.dims()) append(d);
+}
+
+size_t unknown_shapes(const Region& region, const GraphFacts& facts) {
+  size_t count = 0;
+  for (const Node* node : region.nodes) {
+    for (int i = 0; i < node->num_outputs(); ++i)
+      count += node->has_output(i) && !facts.dims(node->output(i));
+  }
+  return count;
+}
+
+}  // namespace
+
+Programs::~Programs() = default;
+
+const Runner& Programs::runner_of(const Graph& body) const {
+  const std::lock_guard lock(mutex_);
+  auto& runner = bodies_[&body];
+  // What a body computes with is often new in each iteration: plans are for shapes alone.
+  if (!runner) runner = std::make_unique<Runner>(region_of(body), *this, false);
+  return *runner;
+}
+
+Runner::Runner(Region region, const Programs& programs, bool values_matter)
+    : region_(std::move(region)),
+      programs_(programs),
+      values_matter_(values_matter),
+      plans_(programs.cached_plans()) {}
+
+std::vector<Tensor> Runner::run(const std::vector<Tensor>& inputs) const {
+  const std::shared_ptr<const Plan> plan = plan_for(inputs);
+  std::unique_ptr<Workspace> workspace = workspaces_.lease(plan);
+  // A workspace of a run that threw is not used again.
+  std::vector<Tensor> results = plan->run(*workspace, inputs);
+  workspaces_.give_back(std::move(workspace));
+  if (!plan->rest) return results;
+
+  const Continuation& rest = *plan->rest;
+  std::vector<Tensor> rest_results;
+  const auto fetch = [&](const Continuation::Source& from) -> const Tensor& {
+    switch (from.kind) {
+      case Continuation::Source::Kind::input:
+        return inputs[from.index];
+      case Continuation::Source::Kind::plan:
+        return results[from.index];
+      default:
+        return rest_results[from.index];
+    }
+  };
+  std::vector<Tensor> rest_inputs, outputs;
+  for (const auto& source : rest.inputs) rest_inputs.push_back(fetch(source));
+  rest_results = rest.runner.run(rest_inputs);
+  for (const auto& source : rest.outputs) outputs.push_back(fetch(source));
+  return outputs;
+}
+
+std::shared_ptr<const Plan> Runner::plan_for(const std::vector<Tensor>& inputs) const {
+  std::string key;
+  bool shapes_among_inputs = false;
+  for (const Tensor& t : inputs) {
+    append_key(key, t);
+    shapes_among_inputs |= may_hold_a_shape(t);
+  }
+  if (values_matter_ && shapes_among_inputs && values_matter(key, inputs)) {
+    for (const Tensor& t : inputs) {
+      if (may_hold_a_shape(t)) key.append(static_cast<const char*>(t.raw()), t.bytes());
+    }
+    return plans_.get("values;" + key, [&] { return make_plan(inputs, true); });
+  }
+  return plans_.get(key, [&] { return make_plan(inputs, false); });
+}
+
+// More shapes are known when the values of small integer inputs are.
+bool Runner::values_matter(const std::string& key, const std::vector<Tensor>& inputs) const {
+  {
+    const std::lock_guard lock(mutex_);
+    if (auto it = matters_.find(key); it != matters_.end()) return it->second;
+  }
+  const size_t without = unknown_shapes(region_, infer_region(region_, inputs, false));
+  const bool answer = without > 0 && unknown_shapes(region_, infer_region(region_, inputs, true)) < without;
+  const std::lock_guard lock(mutex_);
+  if (matters_.size() > 1024) matters_.clear();
+  matters_[key] = answer;
+  return answer;
+}
+
+namespace {
+
+// The nodes that have to wait: those that read a tensor whose shape only the plan's run tells, and all after
+// them.
+std::vector<const Node*> waiting_nodes(const Region& region, const GraphFacts& facts) {
+  const std::unordered_set<const Value*> given(region.inputs.begin(), region.inputs.end());
+  std::unordered_set<const Value*> late;
+  std::vector<const Node*> waiting;
+  for (const Node* node : region.nodes) {
+    bool waits = false;
+    for (const Value* v : reads_of(*node)) {
+      if (!v || given.contains(v)) continue;
+      const Facts* f = facts.find(v);
+      const bool is_tensor = !f || f->type.is_tensor() || f->type.kind == Type::Kind::unknown;
+      waits |= late.contains(v) || (is_tensor && v->producer() && !facts.dims(v));
+    }
+    if (!waits) continue;
+    waiting.push_back(node);
+    for (int i = 0; i < node->num_outputs(); ++i) {
+      if (node->has_output(i)) late.insert(node->output(i));
+    }
+  }
+  return waiting;
+}
+
+// What is left of the region: these nodes.
+Region rest_of(const Region& region, const GraphFacts& facts, std::vector<const Node*> nodes) {
+  Region rest;
+  rest.nodes = std::move(nodes);
+  std::unordered_set<const Value*> made, seen;
+  for (const Node* node : rest.nodes) {
+    for (int i = 0; i < node->num_outputs(); ++i) {
+      if (node->has_output(i)) made.insert(node->output(i));
+    }
+  }
+  for (const Node* node : rest.nodes) {
+    for (const Value* v : reads_of(*node)) {
+      if (!v || made.contains(v) || !seen.insert(v).second) continue;
+      if (const Facts* f = facts.find(v); f && f->constant.defined()) {
+        rest.constants.emplace_back(v, f->constant);
+      } else {
+        rest.inputs.push_back(v);
+      }
+    }
+  }
+  for (const Value* v : region.outputs) {
+    if (made.contains(v)) rest.outputs.push_back(v);
+  }
+  return rest;
+}
+
+}  // namespace
+
+std::shared_ptr<const Plan> Runner::make_plan(const std::vector<Tensor>& inputs, bool with_values) const {
+  using Source = Continuation::Source;
+  const GraphFacts facts = infer_region(region_, inputs, with_values);
+  std::vector<const Node*> waiting = waiting_nodes(region_, facts);
+  if (waiting.empty()) return compile(region_, facts, {}, programs_);
+
+  Region now = region_;
+  std::unordered_map<const Value*, size_t> given, planned, late;
+  for (size_t i = 0; i < region_.inputs.size(); ++i) given[region_.inputs[i]] = i;
+  Region rest = rest_of(region_, facts, waiting);
+  for (size_t i = 0; i < rest.outputs.size(); ++i) late.try_emplace(rest.outputs[i], i);
+  {
+    const std::unordered_set<const Node*> waits(waiting.begin(), waiting.end());
+    std::erase_if(now.nodes, [&](const Node* n) { return waits.contains(n); });
+  }
+  now.outputs.clear();
+  const auto source_of = [&](const Value* v) -> Source {
+    if (auto it = given.find(v); it != given.end()) return {Source::Kind::input, it->second};
+    if (auto it = late.find(v); it != late.end()) return {Source::Kind::rest, it->second};
+    const auto [it, is_new] = planned.try_emplace(v, now.outputs.size());
+    if (is_new) now.outputs.push_back(v);
+    return {Source::Kind::plan, it->second};
+  };
+  std::vector<Source> rest_inputs, outputs;
+  for (const Value* v : rest.inputs) rest_inputs.push_back(source_of(v));
+  for (const Value* v : region_.outputs) outputs.push_back(source_of(v));
+  auto continuation = std::make_shared<Continuation>(std::move(rest), programs_, values_matter_);
+  continuation->inputs = std::move(rest_inputs);
+  continuation->outputs = std::move(outputs);
+  return compile(now, facts, {}, programs_, std::move(continuation));
+}
+
+}  // namespace plica

@@ -1,0 +1,83 @@
+// Runner: runs a region by plans, which it keeps by the shapes of the inputs.
+//
+// Where shapes depend on data (NonZero, an If, a Loop), a plan ends: what reads such values is a region of
+// its own, the continuation, whose plans are made and kept by the shapes that come out. Subgraphs are run by
+// runners too, one for each in the whole model, whatever plan its node is in. Thread safety: run() from many
+// threads.
+#pragma once
+
+#include <memory>
+#include <mutex>
+#include <string>
+#include <unordered_map>
+#include <vector>
+
+#include "engine/ops/evaluate.h"
+#include "runtime/plan/constants.h"
+#include "runtime/plan/plan.h"
+#include "runtime/plan/plan_cache.h"
+#include "runtime/plan/region.h"
+
+namespace plica {
+
+class Runner;
+
+// What the runners of a model share. Outlives them and their plans.
+class Programs {
+ public:
+  explicit Programs(size_t cached_plans) : cached_plans_(cached_plans) {}
+  ~Programs();
+
+  // That of a subgraph.
+  const Runner& runner_of(const Graph& body) const;
+  ConstantCache& constants() const { return constants_; }
+  size_t cached_plans() const { return cached_plans_; }
+
+ private:
+  size_t cached_plans_;
+  mutable ConstantCache constants_;
+  mutable std::mutex mutex_;
+  mutable std::unordered_map<const Graph*, std::unique_ptr<Runner>> bodies_;
+};
+
+class Runner {
+ public:
+  // `values_matter`: plans may be made for the values of small integer inputs, where shapes depend on them.
+  Runner(Region region, const Programs& programs, bool values_matter);
+
+  const Region& region() const { return region_; }
+
+  // Inputs and outputs by position; outputs are in memory of their own, or shared with inputs and constants.
+  std::vector<Tensor> run(const std::vector<Tensor>& inputs) const;
+  // The plan for such inputs (made now if it is not kept).
+  std::shared_ptr<const Plan> plan_for(const std::vector<Tensor>& inputs) const;
+
+ private:
+  std::shared_ptr<const Plan> make_plan(const std::vector<Tensor>& inputs, bool with_values) const;
+  bool values_matter(const std::string& key, const std::vector<Tensor>& inputs) const;
+
+  const Region region_;
+  const Programs& programs_;
+  const bool values_matter_;
+  mutable PlanCache plans_;
+  mutable WorkspacePool workspaces_;
+  mutable std::mutex mutex_;
+  mutable std::unordered_map<std::string, bool> matters_;  // by shapes
+};
+
+// What a plan leaves for when shapes are known.
+struct Continuation {
+  Continuation(Region region, const Programs& programs, bool values_matter)
+      : runner(std::move(region), programs, values_matter) {}
+
+  // An input or output of the region that the plan belongs to, or of the plan.
+  struct Source {
+    enum class Kind { input, plan, rest } kind;
+    size_t index;
+  };
+  Runner runner;
+  std::vector<Source> inputs;   // of the runner
+  std::vector<Source> outputs;  // of the region
+};
+
+}  // namespace plica
