@@ -31,10 +31,12 @@ def time_onnxruntime(path, threads, dims, seconds):
 
     ort.set_default_logger_severity(4)
     name, shape = model_input(path, dims)
-    feed = {name: np.random.default_rng(0).standard_normal(shape).astype(np.float32)}
+    random = np.random.default_rng(0)
     options = ort.SessionOptions()
     options.intra_op_num_threads = threads
     session = ort.InferenceSession(path, options, providers=["CPUExecutionProvider"])
+    integers = session.get_inputs()[0].type == "tensor(int64)"
+    feed = {name: random.integers(0, 2, shape) if integers else random.standard_normal(shape).astype(np.float32)}
     for _ in range(3):
         session.run(None, feed)
     times, end = [], time.perf_counter() + seconds
@@ -58,7 +60,7 @@ def measure(args, path, dims, threads):
         + ["--shape", f"{name}:{'x'.join(map(str, shape))}"],
         threads,
     )["latency_ms"]
-    yield "ort", run([sys.executable, __file__, "--child", path, str(threads), json.dumps(dims), str(args.seconds)], threads)
+    yield "ort", run([sys.executable, os.path.abspath(__file__), "--child", path, str(threads), json.dumps(dims), str(args.seconds)], threads)
 
 
 def main():

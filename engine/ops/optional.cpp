@@ -71,7 +71,6 @@ std::vector<OpDef> optional_ops() {
            .infer = infer_optional,
            .evaluate = evaluate_optional},
           get,
-          std::move(get_18),
           has,
           std::move(has_18)};
 }

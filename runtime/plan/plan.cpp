@@ -57,14 +57,15 @@ void Workspace::bind(std::shared_ptr<const Plan> plan) {
   plan_ = std::move(plan);
 }
 
-std::vector<Tensor> Plan::run(Workspace& workspace, const std::vector<Tensor>& inputs) const {
+std::vector<Tensor> Plan::run(Workspace& workspace, const std::vector<Tensor>& inputs,
+                              ResultPool& pool) const {
   Workspace& w = workspace;
   std::vector<Tensor> results(outputs.size());
   std::vector<void*> output_addresses(outputs.size(), nullptr);
   for (size_t i = 0; i < outputs.size(); ++i) {
     if (outputs[i].kind == PlanOutput::Kind::constant) results[i] = outputs[i].constant;
     if (outputs[i].kind != PlanOutput::Kind::computed) continue;
-    results[i] = Tensor(outputs[i].type, outputs[i].dims);
+    results[i] = pool.allocate(outputs[i].type, outputs[i].dims);
     output_addresses[i] = results[i].mutable_raw();
   }
   for (const Workspace::External& e : w.externals_) {

@@ -10,6 +10,7 @@
 #include "runtime/executor.h"
 #include "runtime/kernels/kernel.h"
 #include "runtime/plan/constants.h"
+#include "runtime/plan/result_pool.h"
 
 namespace plica {
 
@@ -49,7 +50,7 @@ struct Continuation;
 class Plan {
  public:
   // `inputs` and the result by position; types and shapes are those that the plan was made for.
-  std::vector<Tensor> run(Workspace& workspace, const std::vector<Tensor>& inputs) const;
+  std::vector<Tensor> run(Workspace& workspace, const std::vector<Tensor>& inputs, ResultPool& results) const;
   PlanInfo info() const;
 
   std::vector<Step> steps;

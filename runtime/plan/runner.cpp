@@ -50,7 +50,7 @@ std::vector<Tensor> Runner::run(const std::vector<Tensor>& inputs) const {
   const std::shared_ptr<const Plan> plan = plan_for(inputs);
   std::unique_ptr<Workspace> workspace = workspaces_.lease(plan);
   // A workspace of a run that threw is not used again.
-  std::vector<Tensor> results = plan->run(*workspace, inputs);
+  std::vector<Tensor> results = plan->run(*workspace, inputs, programs_.results());
   workspaces_.give_back(std::move(workspace));
   if (!plan->rest) return results;
 

@@ -31,11 +31,13 @@ class Programs {
   // That of a subgraph.
   const Runner& runner_of(const Graph& body) const;
   ConstantCache& constants() const { return constants_; }
+  ResultPool& results() const { return *results_; }
   size_t cached_plans() const { return cached_plans_; }
 
  private:
   size_t cached_plans_;
   mutable ConstantCache constants_;
+  const std::shared_ptr<ResultPool> results_ = ResultPool::make();
   mutable std::mutex mutex_;
   mutable std::unordered_map<const Graph*, std::unique_ptr<Runner>> bodies_;
 };
