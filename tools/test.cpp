@@ -15,7 +15,7 @@ namespace {
 
 struct TestOptions {
   std::vector<std::string> dirs;
-  std::string list;
+  std::string list, exceptions;
   int threads = 1;
   double timeout = 120;
   bool optimize = true, update_list = false, json = false;
@@ -71,6 +71,25 @@ bool check_list(const TestOptions& options, const std::set<std::string>& listed,
   return lost == 0;
 }
 
+// Whether all passed but those that are excepted.
+bool check_exceptions(const TestOptions& options, const std::set<std::string>& excepted,
+                      const std::set<std::string>& passed, const std::set<std::string>& present) {
+  bool all = true;
+  for (const std::string& name : present) {
+    if (passed.contains(name) == !excepted.contains(name)) continue;
+    if (passed.contains(name)) {
+      note("{} passes, and need not be in {}", name, options.exceptions);
+    } else {
+      print_error(fmt::format("{} does not pass and is not in {}", name, options.exceptions));
+      all = false;
+    }
+  }
+  for (const std::string& name : excepted) {
+    if (!present.contains(name)) note("{} is in {} but is not there", name, options.exceptions);
+  }
+  return all;
+}
+
 int test(const TestOptions& options) {
   if (options.update_list && options.list.empty()) exit_with(kUsage, "--update-list needs --list FILE");
   std::vector<TestCase> cases;
@@ -81,6 +100,9 @@ int test(const TestOptions& options) {
   std::set<std::string> listed;
   const bool list_exists = !options.list.empty() && std::filesystem::exists(options.list);
   if (!options.list.empty() && (list_exists || !options.update_list)) listed = read_list(options.list);
+
+  std::set<std::string> excepted;
+  if (!options.exceptions.empty()) excepted = read_list(options.exceptions);
 
   std::array<int64_t, 3> counts = {};
   std::set<std::string> passed, present;
@@ -112,6 +134,8 @@ int test(const TestOptions& options) {
     print("{} passed, {} failed, {} unsupported\n", counts[0], counts[1], counts[2]);
   }
   if (!options.list.empty()) return check_list(options, listed, passed, present) ? kOk : kDiffer;
+  if (!options.exceptions.empty())
+    return check_exceptions(options, excepted, passed, present) ? kOk : kDiffer;
   return counts[1] == 0 ? kOk : kDiffer;
 }
 
@@ -124,8 +148,12 @@ void add_test(CLI::App& program, Invocation& invocation) {
       ->required();
   app->add_flag("--optimize,!--no-optimize", options->optimize,
                 "Optimize the models first (the default), or not");
-  app->add_option("--list", options->list, "Cases that must pass, one a line; others may fail")
-      ->type_name("FILE");
+  CLI::Option* list =
+      app->add_option("--list", options->list, "Cases that must pass, one a line; others may fail");
+  list->type_name("FILE");
+  app->add_option("--except", options->exceptions, "Cases that need not pass, one a line; all others must")
+      ->type_name("FILE")
+      ->excludes(list);
   app->add_flag("--update-list", options->update_list, "Add to the list what passes and is not in it");
   app->add_option("--timeout", options->timeout, "Seconds after which a case has failed (default 120)")
       ->check(CLI::Range(0.1, 86400.0))
@@ -136,7 +164,8 @@ void add_test(CLI::App& program, Invocation& invocation) {
   add_json(*app, options->json);
   app->footer(R"(
 A case passes when its outputs have the expected types and shapes, and elements within atol + rtol |expected|: 1e-7 and 1e-3, or what its
-tol.json says. Without --list the exit code is 3 when a case failed; with it, when a listed case did not pass.)");
+tol.json says. Without a list the exit code is 3 when a case failed; with --list when a listed case did not pass, with --except when another
+case did not. # begins a comment in both, for reasons.)");
   app->callback([options, &invocation] { invocation.run = [options] { return test(*options); }; });
 }
 

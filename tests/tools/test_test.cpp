@@ -43,6 +43,21 @@ TEST_F(TestCommand, SaysWhatBecameOfEachCase) {
   EXPECT_EQ(plica({"test", "suite"}).code, 0);
 }
 
+TEST_F(TestCommand, AllButExceptions) {
+  add_case("a", 3);
+  add_case("b_wrong", 4);
+  add_case("c_odd", 3, "Frobnicate");
+  write("except.txt", "node/b_wrong  # nobody knows\n");
+  const Outcome one = plica({"test", "suite", "--except", "except.txt"});
+  EXPECT_EQ(one.code, 3);
+  EXPECT_THAT(one.err, HasSubstr("node/c_odd does not pass and is not in except.txt"));
+  write("except.txt", "node/a\nnode/b_wrong\nnode/c_odd\nnode/gone\n");
+  const Outcome all = plica({"test", "suite", "--except", "except.txt"});
+  EXPECT_EQ(all.code, 0);
+  EXPECT_THAT(all.err, AllOf(HasSubstr("node/a passes"), HasSubstr("node/gone is in except.txt but is not there")));
+  EXPECT_EQ(plica({"test", "suite", "--except", "except.txt", "--list", "except.txt"}).code, 2);
+}
+
 TEST_F(TestCommand, KeepsAList) {
   add_case("a", 3);
   add_case("b", 3);
