@@ -16,7 +16,7 @@ namespace {
 struct InspectOptions {
   std::string model, html, dot;
   ShapeOptions shapes;
-  bool json = false;
+  bool json = false, values = false;
 };
 
 Json shape_json(const TensorInfo& info) {
@@ -176,6 +176,30 @@ void print_summary(const std::string& path, const Model& model, const ModelSumma
   print_findings(s);
 }
 
+Json values_json(const std::vector<ValueInfo>& values) {
+  Json out = Json::array();
+  for (const ValueInfo& v : values) {
+    Json entry = {
+        {"name", v.name}, {"type", v.type}, {"node", v.node}, {"op_type", v.op_type}, {"depth", v.depth}};
+    if (!v.elements.empty()) entry["elements"] = v.elements;
+    out.push_back(std::move(entry));
+  }
+  return out;
+}
+
+void print_values(const std::vector<ValueInfo>& values) {
+  using enum Table::Align;
+  Table table({"value", "type", "computed by", "elements"}, {left, left, left, left});
+  for (const ValueInfo& v : values) {
+    if (v.op_type == "initializer") continue;
+    const std::string by = v.node.empty() ? v.op_type : fmt::format("{} ({})", v.node, v.op_type);
+    const std::string indent(static_cast<size_t>(v.depth) * 2, ' ');
+    table.add({indent + escaped(v.name), escaped(v.type), escaped(by),
+               v.elements.empty() ? "" : escaped(fmt::format("{}", fmt::join(v.elements, ", ")))});
+  }
+  print("\n{}", table.text());
+}
+
 int inspect(const InspectOptions& options) {
   for (const std::string* file : {&options.html, &options.dot}) {
     if (!file->empty()) refuse_overwrite(options.model, *file, false);
@@ -192,10 +216,15 @@ int inspect(const InspectOptions& options) {
   }
   if (!options.dot.empty()) write_output(options.dot, model.to_dot());
   if (options.html == "-" || options.dot == "-") return kOk;
+  const std::vector<ValueInfo> values =
+      options.values ? model.values(options.shapes.resolve(model)) : std::vector<ValueInfo>();
   if (options.json) {
-    print_json(to_json(options.model, model, summary));
+    Json json = to_json(options.model, model, summary);
+    if (options.values) json["values"] = values_json(values);
+    print_json(json);
   } else {
     print_summary(options.model, model, summary);
+    if (options.values) print_values(values);
   }
   return kOk;
 }
@@ -240,6 +269,10 @@ void add_inspect(CLI::App& program, Invocation& invocation) {
   app->add_option("--html", options->html, "Write it as a page, with plots of every batch norm by channel")
       ->type_name("FILE");
   app->add_option("--dot", options->dot, "Write the graph for Graphviz")->type_name("FILE");
+  app->add_flag(
+      "--values", options->values,
+      "List every value too: its type with symbolic dimensions, what computes it, and the elements of small "
+      "integer tensors as far as they are known");
   add_shape_options(*app, options->shapes);
   add_json(*app, options->json);
   app->callback([options, &invocation] { invocation.run = [options] { return inspect(*options); }; });

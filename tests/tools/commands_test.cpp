@@ -21,6 +21,28 @@ TEST_F(Commands, InspectTells) {
               AllOf(HasSubstr("BatchNormalization"), HasSubstr("float32[N, 1, 8, 8]")));
 }
 
+TEST_F(Commands, InspectListsValues) {
+  ModelBuilder b;
+  Value* x = b.input("x", Shape{Dim::symbol("N"), 4});
+  b.output(b.node("Relu", {x}, "y"));
+  b.output(b.node("Shape", {x}, "sizes"));
+  const std::string model = write("net.onnx", b.bytes());
+  const auto value = [&](const std::vector<std::string>& more, const char* name) {
+    std::vector<std::string> command = {"inspect", model, "--values", "--json"};
+    command.insert(command.end(), more.begin(), more.end());
+    for (const json& v : parse_json(plica(command))["values"]) {
+      if (v["name"] == name) return v;
+    }
+    return json();
+  };
+  EXPECT_EQ(value({}, "y")["type"], "float32[N, 4]");
+  EXPECT_EQ(value({}, "y")["op_type"], "Relu");
+  EXPECT_EQ(value({}, "sizes")["elements"], json({"N", "4"}));
+  EXPECT_EQ(value({"--dim", "N=3"}, "y")["type"], "float32[3, 4]");
+  EXPECT_EQ(value({"--dim", "N=3"}, "sizes")["elements"], json({"3", "4"}));
+  EXPECT_THAT(plica({"inspect", model, "--values"}).out, AllOf(HasSubstr("sizes (Shape)"), HasSubstr("N, 4")));
+}
+
 TEST_F(Commands, InspectWritesAPageAndAGraph) {
   EXPECT_EQ(plica({"inspect", kDigits, "--html", "m.html", "--dot", "m.dot"}).code, 0);
   EXPECT_THAT(slurp(path("m.html")),

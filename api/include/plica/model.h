@@ -36,6 +36,16 @@ struct TensorInfo {
   bool is_tensor = true;
 };
 
+// What is known of a value of a model.
+struct ValueInfo {
+  std::string name;
+  std::string type;                   // "float32[N, 8, H, W]", "int64[...]" (unknown rank), "?" (nothing known)
+  std::string node;                   // that computes it; empty: an input or an initializer
+  std::string op_type;                // of the node; "input", "initializer"
+  std::vector<std::string> elements;  // of a small integer tensor: "N", "3", "?"; empty: not known
+  int depth = 0;                      // of the subgraph that it is in
+};
+
 // Sizes for what a model leaves open.
 struct DimSizes {
   std::map<std::string, int64_t> symbols;  // by symbol: {"batch", 1}
@@ -133,6 +143,9 @@ class Model {
   std::optional<std::string> metadata(std::string_view key) const;
 
   ModelSummary summarize(const DimSizes& sizes = {}) const;
+  // What inference knows of every value, symbols kept; those of `sizes` are given. Values of subgraphs follow the node
+  // that owns them.
+  std::vector<ValueInfo> values(const DimSizes& sizes = {}) const;
   // Everything that is wrong with the model or that Plica does not support; empty when it can be run.
   std::vector<Finding> check() const;
   // What summarize() says as one HTML page that needs nothing else, with plots of every batch norm by channel;
