@@ -83,9 +83,10 @@ void add_dot_products(int64_t m, int64_t n, int64_t k, const T* a, int64_t lda, 
   if (m == 0 || k == 0) return;
   const Operands<T> operands{k, a, lda, b, ldb, c, ldc};
   constexpr int64_t kGroup = 8;
+  constexpr double kGrain = 131072;  // multiplications worth waking a thread for
   const int64_t groups = (n + kGroup - 1) / kGroup;
   const double work = static_cast<double>(kGroup) * static_cast<double>(m) * static_cast<double>(k);
-  parallel_for(groups, std::max<int64_t>(1, static_cast<int64_t>(65536 / work)), [&](int64_t begin, int64_t end) {
+  parallel_for(groups, std::max<int64_t>(1, static_cast<int64_t>(kGrain / work)), [&](int64_t begin, int64_t end) {
     add_columns(operands, m, begin * kGroup, std::min(n, end * kGroup));
   });
 }
