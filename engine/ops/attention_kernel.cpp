@@ -72,7 +72,8 @@ struct Range {
   int64_t begin, end;
 };
 
-// The keys that query `i` of batch entry `b` may see by position: j <= i + offset when causal, and within the windows.
+// The keys that query `i` of batch entry `b` may see by position: j <= i + offset when causal, and within the
+// windows.
 template <class T>
 Range visible_keys(const AttentionTask<T>& task, int64_t b, int64_t i) {
   const AttentionBias<T>& bias = task.bias;
@@ -82,8 +83,10 @@ Range visible_keys(const AttentionTask<T>& task, int64_t b, int64_t i) {
   int64_t end = std::min(keys, valid);
   if (bias.mask) end = std::min(end, bias.mask_keys);
   if (bias.is_causal) end = std::min(end, position + 1);
-  if (bias.right_window >= 0) end = std::min(end, position + 1 + std::min(bias.right_window, keys + task.sizes.queries));
-  const int64_t begin = bias.left_window >= 0 ? position - std::min(bias.left_window, keys + task.sizes.queries) : 0;
+  if (bias.right_window >= 0)
+    end = std::min(end, position + 1 + std::min(bias.right_window, keys + task.sizes.queries));
+  const int64_t begin =
+      bias.left_window >= 0 ? position - std::min(bias.left_window, keys + task.sizes.queries) : 0;
   return {std::clamp<int64_t>(begin, 0, keys), std::clamp<int64_t>(end, 0, keys)};
 }
 
@@ -101,7 +104,8 @@ bool add_bias(const AttentionTask<T>& task, int64_t b, int64_t h, int64_t i, T* 
     return false;
   }
   if (!bias.mask) return true;
-  const T* mask = bias.mask + b * bias.mask_batch_stride + h * bias.mask_head_stride + i * bias.mask_row_stride;
+  const T* mask =
+      bias.mask + b * bias.mask_batch_stride + h * bias.mask_head_stride + i * bias.mask_row_stride;
   bool any = false;
   for (int64_t j = visible.begin; j < end; ++j) {
     // A hidden key's score may be anything, NaN too.
@@ -113,7 +117,8 @@ bool add_bias(const AttentionTask<T>& task, int64_t b, int64_t h, int64_t i, T* 
 
 // Queries [first, first + count) of one head.
 template <class T>
-void attend(const AttentionTask<T>& task, int64_t b, int64_t h, int64_t first, int64_t count, std::vector<T>& buffer) {
+void attend(const AttentionTask<T>& task, int64_t b, int64_t h, int64_t first, int64_t count,
+            std::vector<T>& buffer) {
   const AttentionSizes& s = task.sizes;
   const bool narrow = is_narrow(task.storage);
   int64_t keys = s.keys;
@@ -126,15 +131,16 @@ void attend(const AttentionTask<T>& task, int64_t b, int64_t h, int64_t first, i
   const int64_t key_head = h / (s.query_heads / s.key_heads);
 
   // K is scaled by the same root already where results are rounded.
-  const T factor = narrow ? round_to(static_cast<T>(std::sqrt(task.scale)), task.storage) : static_cast<T>(task.scale);
+  const T factor =
+      narrow ? round_to(static_cast<T>(std::sqrt(task.scale)), task.storage) : static_cast<T>(task.scale);
   for (int64_t i = 0; i < count; ++i) {
     const T* row = task.q.row(b, h, first + i);
     for (int64_t e = 0; e < s.head_size; ++e) q[i * s.head_size + e] = row[e] * factor;
   }
   round_elements(q, count * s.head_size, task.storage);
   std::fill_n(scores, count * keys, T(0));
-  add_dot_products(count, keys, s.head_size, q, s.head_size, task.k.row(b, key_head, 0), task.k.row_stride, scores,
-                   keys);
+  add_dot_products(count, keys, s.head_size, q, s.head_size, task.k.row(b, key_head, 0), task.k.row_stride,
+                   scores, keys);
   round_elements(scores, count * keys, task.storage);
 
   const auto show = [&](ScoreStage stage, int64_t i, const T* row) {

@@ -1,4 +1,5 @@
-// Scaled dot-product attention, softmax(Q * K' * scale + bias) * V: the kernel of Attention and FlexAttention.
+// Scaled dot-product attention, softmax(Q * K' * scale + bias) * V: the kernel of Attention and
+// FlexAttention.
 #pragma once
 
 #include <cstdint>
@@ -37,7 +38,8 @@ struct AttentionBias {
   int64_t left_window = -1, right_window = -1;  // -1: unbounded
   int64_t past = 0;                             // keys before the first query's own
   const int64_t* valid_keys = nullptr;          // of each batch entry; replaces `past`
-  // [batch, head, query, key], -infinity where a key is not to be seen; keys from `mask_keys` on are not seen.
+  // [batch, head, query, key], -infinity where a key is not to be seen; keys from `mask_keys` on are not
+  // seen.
   const T* mask = nullptr;
   int64_t mask_batch_stride = 0, mask_head_stride = 0, mask_row_stride = 0, mask_keys = 0;
 };
@@ -53,8 +55,8 @@ struct AttentionTask {
   double scale;
   double softcap = 0;  // 0: none
   AttentionBias<T> bias;
-  // Intermediate results are rounded to `storage`, and for the softmax to `softmax_precision`: 16-bit types give what
-  // the specification's sequence of operators gives.
+  // Intermediate results are rounded to `storage`, and for the softmax to `softmax_precision`: 16-bit types
+  // give what the specification's sequence of operators gives.
   DataType storage, softmax_precision;
   bool round_probabilities = true;  // to `storage`, before the product with V
   ScoreStage stage = ScoreStage::raw;
@@ -64,7 +66,8 @@ struct AttentionTask {
 template <class T>
 void compute_attention(const AttentionTask<T>& task);
 
-// x = softmax(x), computed in a precision: float32, float64, or a 16-bit type, to which every step is rounded.
+// x = softmax(x), computed in a precision: float32, float64, or a 16-bit type, to which every step is
+// rounded.
 template <class T>
 void softmax_row(T* x, int64_t count, DataType precision);
 

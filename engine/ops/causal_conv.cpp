@@ -29,7 +29,8 @@ bool has_silu(const AttributeReader& attributes) {
 void infer_causal_conv(InferContext& context) {
   has_silu(context.attributes());
   const DataType type = common_type(context, 0, context.num_inputs());
-  SharedDim batch{"batch_size"}, channels{"channels"}, length{"length"}, one{"channels / group", 1}, taps{"k"};
+  SharedDim batch{"batch_size"}, channels{"channels"}, length{"length"}, one{"channels / group", 1},
+      taps{"k"};
   match_shape(context, kInput, "input", {&batch, &channels, &length});
   match_shape(context, kWeight, "weight", {&channels, &one, &taps});
   match_shape(context, kBias, "bias", {&channels});
@@ -46,7 +47,8 @@ void infer_causal_conv(InferContext& context) {
 // Each channel is convolved with its own kernel, after the past state or zeros.
 void evaluate_causal_conv(EvaluateContext& context) {
   const Tensor x = widened_input(&context.input(kInput)), w = widened_input(&context.input(kWeight)),
-               bias = widened_input(context.maybe_input(kBias)), past = widened_input(context.maybe_input(kPastState));
+               bias = widened_input(context.maybe_input(kBias)),
+               past = widened_input(context.maybe_input(kPastState));
   const bool silu = has_silu(context.attributes());
   const DataType type = context.output(0).type();
   const int64_t batch = x.dim(0), channels = x.dim(1), length = x.dim(2), taps = w.dim(2), carried = taps - 1;

@@ -66,7 +66,8 @@ void add_columns(const Operands<T>& o, int64_t m, int64_t begin, int64_t end) {
     int64_t i = 0;
     // Blocks of columns, so that their rows of B stay in the cache while all rows of A pass.
     if (m >= 4) {
-      const int64_t block = std::max<int64_t>(kWide, 16384 / static_cast<int64_t>(sizeof(T)) / std::max<int64_t>(o.k, 1) / 4 * 4);
+      const int64_t block = std::max<int64_t>(
+          kWide, 16384 / static_cast<int64_t>(sizeof(T)) / std::max<int64_t>(o.k, 1) / 4 * 4);
       for (int64_t j = begin; j < end; j += block) {
         for (i = 0; i + 4 <= m; i += 4) add_rows<T, kBytes, 4, kWide>(o, i, j, std::min(end, j + block));
       }
@@ -86,14 +87,15 @@ void add_dot_products(int64_t m, int64_t n, int64_t k, const T* a, int64_t lda, 
   constexpr double kGrain = 131072;  // multiplications worth waking a thread for
   const int64_t groups = (n + kGroup - 1) / kGroup;
   const double work = static_cast<double>(kGroup) * static_cast<double>(m) * static_cast<double>(k);
-  parallel_for(groups, std::max<int64_t>(1, static_cast<int64_t>(kGrain / work)), [&](int64_t begin, int64_t end) {
-    add_columns(operands, m, begin * kGroup, std::min(n, end * kGroup));
-  });
+  parallel_for(groups, std::max<int64_t>(1, static_cast<int64_t>(kGrain / work)),
+               [&](int64_t begin, int64_t end) {
+                 add_columns(operands, m, begin * kGroup, std::min(n, end * kGroup));
+               });
 }
 
-template void add_dot_products(int64_t, int64_t, int64_t, const float*, int64_t, const float*, int64_t, float*,
-                               int64_t);
-template void add_dot_products(int64_t, int64_t, int64_t, const double*, int64_t, const double*, int64_t, double*,
-                               int64_t);
+template void add_dot_products(int64_t, int64_t, int64_t, const float*, int64_t, const float*, int64_t,
+                               float*, int64_t);
+template void add_dot_products(int64_t, int64_t, int64_t, const double*, int64_t, const double*, int64_t,
+                               double*, int64_t);
 
 }  // namespace plica

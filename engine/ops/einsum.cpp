@@ -1,5 +1,5 @@
-// Einsum: https://onnx.ai/onnx/operators/onnx__Einsum.html. Operands are contracted two at a time, from the left: both
-// are permuted to [batch, free, summed], which makes the contraction a batched matrix product.
+// Einsum: https://onnx.ai/onnx/operators/onnx__Einsum.html. Operands are contracted two at a time, from the
+// left: both are permuted to [batch, free, summed], which makes the contraction a batched matrix product.
 #include <algorithm>
 #include <map>
 #include <numeric>
@@ -21,7 +21,9 @@ namespace {
 
 using Labels = std::vector<EinsumLabel>;
 
-bool contains(const Labels& labels, EinsumLabel label) { return std::ranges::find(labels, label) != labels.end(); }
+bool contains(const Labels& labels, EinsumLabel label) {
+  return std::ranges::find(labels, label) != labels.end();
+}
 
 std::string to_text(EinsumLabel label) {
   return label < kEllipsisLabel ? fmt::format("label {}", static_cast<char>(label)) : "an ellipsis dimension";
@@ -61,13 +63,16 @@ void infer_einsum(InferContext& context) {
       const auto [it, is_new] = sizes.try_emplace(label, dim);
       if (is_new || it->second.same_as(dim)) continue;
       Dim& known = it->second;
-      // Of two lengths one may be 1, which stretches; so a length beside one that is not known is the length unless it
-      // is 1.
-      require(!known.is_known() || !dim.is_known() || known.value() == 1 || dim.value() == 1 ,
+      // Of two lengths one may be 1, which stretches; so a length beside one that is not known is the length
+      // unless it is 1.
+      require(!known.is_known() || !dim.is_known() || known.value() == 1 || dim.value() == 1,
               ErrorCode::invalid_model, "{} has the sizes {} and {}", to_text(label), to_string(known),
               to_string(dim));
       if (known.is_known() && known.value() != 1) continue;
-      known = dim.is_known() && dim.value() != 1 ? dim : known.is_known() ? dim : dim.is_known() ? known : Dim();
+      known = dim.is_known() && dim.value() != 1 ? dim
+              : known.is_known()                 ? dim
+              : dim.is_known()                   ? known
+                                                 : Dim();
     }
   }
   const bool output_rank_known = !equation.output.ellipsis || ellipsis || all_ranks_known;
@@ -76,7 +81,8 @@ void infer_einsum(InferContext& context) {
   for (const EinsumLabel label : equation.output.labels(ellipsis.value_or(0))) {
     const auto it = sizes.find(label);
     // What was not looked at may stretch a 1.
-    const bool final = it != sizes.end() && (all_ranks_known || (it->second.is_known() && it->second.value() != 1));
+    const bool final =
+        it != sizes.end() && (all_ranks_known || (it->second.is_known() && it->second.value() != 1));
     out.push_back(final ? it->second : Dim());
   }
   context.set_output(0, type, std::move(out));
@@ -162,9 +168,11 @@ Operand sum_others(const Operand& in, const auto& is_kept) {
   Tensor result(in.tensor.type(), out.dims);
   const T* x = out.tensor.template data<T>();
   T* y = result.template mutable_data<T>();
-  parallel_for(count, std::max<int64_t>(1, 16384 / std::max<int64_t>(length, 1)), [&](int64_t begin, int64_t end) {
-    for (int64_t i = begin; i < end; ++i) y[i] = std::accumulate(x + i * length, x + (i + 1) * length, T(0));
-  });
+  parallel_for(count, std::max<int64_t>(1, 16384 / std::max<int64_t>(length, 1)),
+               [&](int64_t begin, int64_t end) {
+                 for (int64_t i = begin; i < end; ++i)
+                   y[i] = std::accumulate(x + i * length, x + (i + 1) * length, T(0));
+               });
   out.tensor = std::move(result);
   return out;
 }
@@ -172,8 +180,10 @@ Operand sum_others(const Operand& in, const auto& is_kept) {
 // The product of two operands, summed over what is not needed any more.
 template <class T>
 Operand contract(const Operand& left, const Operand& right, const auto& is_needed) {
-  const Operand a = sum_others<T>(left, [&](EinsumLabel l) { return is_needed(l) || contains(right.labels, l); });
-  const Operand b = sum_others<T>(right, [&](EinsumLabel l) { return is_needed(l) || contains(a.labels, l); });
+  const Operand a =
+      sum_others<T>(left, [&](EinsumLabel l) { return is_needed(l) || contains(right.labels, l); });
+  const Operand b =
+      sum_others<T>(right, [&](EinsumLabel l) { return is_needed(l) || contains(a.labels, l); });
   Labels batch, rows, columns, summed;
   for (const EinsumLabel label : a.labels) {
     (!contains(b.labels, label) ? rows : is_needed(label) ? batch : summed).push_back(label);
@@ -183,10 +193,12 @@ Operand contract(const Operand& left, const Operand& right, const auto& is_neede
   }
   const Operand pa = permute(a, concatenate({&batch, &rows, &summed})),
                 pb = permute(b, concatenate({&batch, &summed, &columns}));
-  const int64_t count = elements(a, batch), m = elements(a, rows), n = elements(b, columns), k = elements(a, summed);
+  const int64_t count = elements(a, batch), m = elements(a, rows), n = elements(b, columns),
+                k = elements(a, summed);
   Operand out;
   out.labels = concatenate({&batch, &rows, &columns});
-  for (const EinsumLabel label : out.labels) out.dims.push_back((contains(a.labels, label) ? a : b).size_of(label));
+  for (const EinsumLabel label : out.labels)
+    out.dims.push_back((contains(a.labels, label) ? a : b).size_of(label));
   out.strides = row_major_strides(out.dims);
   out.tensor = Tensor::zeros(a.tensor.type(), out.dims);
   const T *x = pa.tensor.template data<T>(), *y = pb.tensor.template data<T>();
@@ -219,7 +231,8 @@ Tensor convert(const Tensor& in, DataType type) {
   Tensor out(type, in.dims());
   dispatch<IntegerTypes>(in.type(), [&]<class From>(std::type_identity<From>) {
     dispatch<IntegerTypes>(type, [&]<class To>(std::type_identity<To>) {
-      std::ranges::transform(in.values<From>(), out.mutable_data<To>(), [](From v) { return static_cast<To>(v); });
+      std::ranges::transform(in.values<From>(), out.mutable_data<To>(),
+                             [](From v) { return static_cast<To>(v); });
     });
   });
   return out;
@@ -250,16 +263,20 @@ void evaluate_einsum(EvaluateContext& context) {
                            [&](const Operand& o) { return contains(o.labels, label); });
       });
     }
-    product = permute(sum_others<T>(product, [&](EinsumLabel label) { return contains(result, label); }), result);
+    product =
+        permute(sum_others<T>(product, [&](EinsumLabel label) { return contains(result, label); }), result);
     const Tensor values = convert(product.tensor.reshaped(output.dims()), output.type());
-    std::copy_n(static_cast<const char*>(values.raw()), values.bytes(), static_cast<char*>(output.mutable_raw()));
+    std::copy_n(static_cast<const char*>(values.raw()), values.bytes(),
+                static_cast<char*>(output.mutable_raw()));
   });
 }
 
 std::vector<OpDef> make_table() {
-  const OpDef def{.name = "Einsum", .max_inputs = kUnlimited, .infer = infer_einsum, .evaluate = evaluate_einsum};
+  const OpDef def{
+      .name = "Einsum", .max_inputs = kUnlimited, .infer = infer_einsum, .evaluate = evaluate_einsum};
   const std::vector<AttributeDef> attributes = {{"equation", AttributeType::string, Required{}}};
-  std::vector<OpDef> ops = {for_versions(def, 12, 27, attributes), for_versions(def, 28, kLatestOpset, attributes)};
+  std::vector<OpDef> ops = {for_versions(def, 12, 27, attributes),
+                            for_versions(def, 28, kLatestOpset, attributes)};
   ops[0].input_types = {types::kInteger | TypeSet{DataType::float32, DataType::float64, DataType::float16}};
   ops[1].input_types = {types::kNumeric};
   return ops;

@@ -39,7 +39,8 @@ int count_in(const std::vector<EinsumTerm>& terms, char letter) {
 // The labels that occur once, in the order of their codes; after the ellipsis.
 EinsumTerm implicit_output(const std::vector<EinsumTerm>& inputs) {
   EinsumTerm output;
-  if (std::ranges::any_of(inputs, [](const EinsumTerm& t) { return t.ellipsis.has_value(); })) output.ellipsis = 0;
+  if (std::ranges::any_of(inputs, [](const EinsumTerm& t) { return t.ellipsis.has_value(); }))
+    output.ellipsis = 0;
   for (char c = 'A'; c <= 'z'; ++c) {
     if (is_letter(c) && count_in(inputs, c) == 1) output.letters += c;
   }

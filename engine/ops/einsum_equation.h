@@ -8,14 +8,14 @@
 
 namespace plica {
 
-// Labels are numbers: letters their character codes, the dims of an ellipsis kEllipsisLabel, kEllipsisLabel + 1, ... from
-// the left.
+// Labels are numbers: letters their character codes, the dims of an ellipsis kEllipsisLabel, kEllipsisLabel +
+// 1, ... from the left.
 using EinsumLabel = int;
 inline constexpr EinsumLabel kEllipsisLabel = 256;
 
 struct EinsumTerm {
-  std::string letters;              // without the ellipsis
-  std::optional<size_t> ellipsis;   // how many letters stand before it
+  std::string letters;             // without the ellipsis
+  std::optional<size_t> ellipsis;  // how many letters stand before it
 
   // The label of every dimension when the ellipsis stands for `count` dims.
   std::vector<EinsumLabel> labels(int count) const;

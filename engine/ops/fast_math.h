@@ -1,5 +1,5 @@
-// exp, sigmoid and tanh without branches or calls, so that loops over them vectorize. For float the errors are a few
-// units in the last place; double goes to the standard library.
+// exp, sigmoid and tanh without branches or calls, so that loops over them vectorize. For float the errors
+// are a few units in the last place; double goes to the standard library.
 #pragma once
 
 #include <bit>
@@ -27,7 +27,8 @@ namespace plica {
   p = p * r + 5.0000001201e-1f;
   p = p * r * r + r + 1.f;
   // 2^n in two factors, since n may be 128.
-  const auto exponent = static_cast<int32_t>(std::bit_cast<uint32_t>(shifted) - std::bit_cast<uint32_t>(kMagic));
+  const auto exponent =
+      static_cast<int32_t>(std::bit_cast<uint32_t>(shifted) - std::bit_cast<uint32_t>(kMagic));
   const int32_t half = exponent >> 1;
   const auto power = [](int32_t e) __attribute__((always_inline)) {
     return std::bit_cast<float>((static_cast<uint32_t>(e) + 127u) << 23);

@@ -15,20 +15,21 @@ namespace {
 void infer_flex_attention(InferContext& context) {
   const DataType type = common_type(context, 0, 3);
   if (const auto precision = context.attributes().maybe_i("softmax_precision")) {
-    require(*precision == 1 || *precision == 10 || *precision == 11 || *precision == 16, ErrorCode::invalid_model,
-            "softmax_precision is {}, it must be 1, 10, 11 or 16", *precision);
+    require(*precision == 1 || *precision == 10 || *precision == 11 || *precision == 16,
+            ErrorCode::invalid_model, "softmax_precision is {}, it must be 1, 10, 11 or 16", *precision);
   }
   if (const auto scale = context.attributes().maybe_f("scale"))
     require(*scale >= 0, ErrorCode::invalid_model, "scale is {}, it must not be negative", *scale);
-  SharedDim batch{"batch_size"}, query_heads{"q_num_heads"}, key_heads{"kv_num_heads"}, queries{"q_sequence_length"},
-      keys{"kv_sequence_length"}, head_size{"head_size"}, value_size{"v_head_size"};
+  SharedDim batch{"batch_size"}, query_heads{"q_num_heads"}, key_heads{"kv_num_heads"},
+      queries{"q_sequence_length"}, keys{"kv_sequence_length"}, head_size{"head_size"},
+      value_size{"v_head_size"};
   match_shape(context, 0, "Q", {&batch, &query_heads, &queries, &head_size});
   match_shape(context, 1, "K", {&batch, &key_heads, &keys, &head_size});
   match_shape(context, 2, "V", {&batch, &key_heads, &keys, &value_size});
   if (query_heads.dim.is_known() && key_heads.dim.is_known()) {
     const int64_t q = query_heads.dim.value(), kv = key_heads.dim.value();
-    require(kv > 0 ? q % kv == 0 : q == 0, ErrorCode::invalid_model, "{} heads of Q cannot share {} heads of K and V",
-            q, kv);
+    require(kv > 0 ? q % kv == 0 : q == 0, ErrorCode::invalid_model,
+            "{} heads of Q cannot share {} heads of K and V", q, kv);
   }
   context.set_output(0, type, Shape{batch.dim, query_heads.dim, queries.dim, value_size.dim});
 }
@@ -36,7 +37,8 @@ void infer_flex_attention(InferContext& context) {
 template <class T>
 void evaluate_as(EvaluateContext& context, DataType precision) {
   const DataType storage = context.input(0).type();
-  const Tensor q = cast_tensor(context.input(0), data_type_of<T>), v = cast_tensor(context.input(2), data_type_of<T>);
+  const Tensor q = cast_tensor(context.input(0), data_type_of<T>),
+               v = cast_tensor(context.input(2), data_type_of<T>);
   Tensor k = cast_tensor(context.input(1), data_type_of<T>);
   const int64_t query_heads = q.dim(1), key_heads = k.dim(1);
   const auto given_scale = context.attributes().maybe_f("scale");
@@ -63,12 +65,14 @@ void evaluate_as(EvaluateContext& context, DataType precision) {
 
 void evaluate_flex_attention(EvaluateContext& context) {
   for (const std::string_view name : {"score_mod", "prob_mod"}) {
-    require(!context.attributes().has(name), ErrorCode::unsupported, "the subgraph {} is not supported", name);
+    require(!context.attributes().has(name), ErrorCode::unsupported, "the subgraph {} is not supported",
+            name);
   }
   const DataType type = context.input(0).type();
-  const DataType precision = static_cast<DataType>(context.attributes().maybe_i("softmax_precision").value_or(
-      static_cast<int64_t>(widened_type(type))));
-  if (type == DataType::float64 || precision == DataType::float64) return evaluate_as<double>(context, precision);
+  const DataType precision = static_cast<DataType>(
+      context.attributes().maybe_i("softmax_precision").value_or(static_cast<int64_t>(widened_type(type))));
+  if (type == DataType::float64 || precision == DataType::float64)
+    return evaluate_as<double>(context, precision);
   evaluate_as<float>(context, precision);
 }
 

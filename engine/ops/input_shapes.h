@@ -24,8 +24,8 @@ struct SharedDim {
   }
 };
 
-// Input `i`, when it is given and of known rank, has these dims; each learns what it did not know. Throws invalid_model
-// with the input's name.
+// Input `i`, when it is given and of known rank, has these dims; each learns what it did not know. Throws
+// invalid_model with the input's name.
 inline void match_shape(const InferContext& context, int i, std::string_view input,
                         std::initializer_list<SharedDim*> dims) {
   if (!context.has_input(i) || !context.input_shape(i)) return;

@@ -21,8 +21,8 @@ template <class F>
 #endif
 }  // namespace detail
 
-// Calls f(VectorBytes<n>{}), n being the size of a vector register. What is to profit from it must be inlined: f is a
-// lambda with __attribute__((always_inline)), and so is every function in its inner loops.
+// Calls f(VectorBytes<n>{}), n being the size of a vector register. What is to profit from it must be
+// inlined: f is a lambda with __attribute__((always_inline)), and so is every function in its inner loops.
 template <class F>
 void for_best_instruction_set(const F& f) {
 #if defined(__x86_64__)

@@ -27,29 +27,34 @@ Rule rule_of(const AttributeReader& attributes) {
   if (name == "gated") return {.decays = true};
   if (name == "delta") return {.corrects = true};
   if (name == "gated_delta") return {.decays = true, .corrects = true};
-  fail(ErrorCode::invalid_model, "update_rule is {}, it must be linear, gated, delta or gated_delta", quoted(name));
+  fail(ErrorCode::invalid_model, "update_rule is {}, it must be linear, gated, delta or gated_delta",
+       quoted(name));
 }
 
 Dim divide(const SharedDim& hidden, int64_t heads) {
   if (!hidden.dim.is_known()) return heads == 1 ? hidden.dim : Dim();
-  require(hidden.dim.value() % heads == 0, ErrorCode::invalid_model, "{} is {}, no multiple of {} heads", hidden.name,
-          hidden.dim.value(), heads);
+  require(hidden.dim.value() % heads == 0, ErrorCode::invalid_model, "{} is {}, no multiple of {} heads",
+          hidden.name, hidden.dim.value(), heads);
   return hidden.dim.value() / heads;
 }
 
 void infer_linear_attention(InferContext& context) {
   const AttributeReader& attributes = context.attributes();
   const Rule rule = rule_of(attributes);
-  require(context.has_input(kDecay) == rule.decays, ErrorCode::invalid_model, "update_rule {} {} the input decay",
-          quoted(attributes.s("update_rule")), rule.decays ? "needs" : "does not take");
-  require(context.has_input(kBeta) == rule.corrects, ErrorCode::invalid_model, "update_rule {} {} the input beta",
-          quoted(attributes.s("update_rule")), rule.corrects ? "needs" : "does not take");
+  require(context.has_input(kDecay) == rule.decays, ErrorCode::invalid_model,
+          "update_rule {} {} the input decay", quoted(attributes.s("update_rule")),
+          rule.decays ? "needs" : "does not take");
+  require(context.has_input(kBeta) == rule.corrects, ErrorCode::invalid_model,
+          "update_rule {} {} the input beta", quoted(attributes.s("update_rule")),
+          rule.corrects ? "needs" : "does not take");
   const int64_t q_heads = attributes.i("q_num_heads"), kv_heads = attributes.i("kv_num_heads");
   require(q_heads > 0 && kv_heads > 0 && q_heads % kv_heads == 0, ErrorCode::invalid_model,
           "q_num_heads is {}, it must be a positive multiple of kv_num_heads, {}", q_heads, kv_heads);
-  const DataType type = common_type(context, kQuery, kValue + 1), gates = common_type(context, kDecay, kBeta + 1);
-  require(type == gates || type == DataType::undefined || gates == DataType::undefined, ErrorCode::invalid_model,
-          "the query is of type {}, decay or beta {}", to_string(type), to_string(gates));
+  const DataType type = common_type(context, kQuery, kValue + 1),
+                 gates = common_type(context, kDecay, kBeta + 1);
+  require(type == gates || type == DataType::undefined || gates == DataType::undefined,
+          ErrorCode::invalid_model, "the query is of type {}, decay or beta {}", to_string(type),
+          to_string(gates));
 
   SharedDim batch{"batch_size"}, steps{"sequence_length"}, q_hidden{"the query's hidden size"},
       k_hidden{"the key's hidden size"}, v_hidden{"the value's hidden size"}, heads{"kv_num_heads", kv_heads},
@@ -67,7 +72,8 @@ void infer_linear_attention(InferContext& context) {
   if (decay_size.dim.is_known() && key_size.dim.is_known()) {
     const Dim all = multiply(heads.dim, key_size.dim);
     require(decay_size.dim.value() == kv_heads || decay_size.dim.same_as(all), ErrorCode::invalid_model,
-            "decay has {} elements to a step, it must be {} or {}", decay_size.dim.value(), kv_heads, to_string(all));
+            "decay has {} elements to a step, it must be {} or {}", decay_size.dim.value(), kv_heads,
+            to_string(all));
   }
   if (beta_size.dim.is_known()) {
     const int64_t size = beta_size.dim.value();
@@ -131,8 +137,10 @@ void evaluate_linear_attention(EvaluateContext& context) {
   const AttributeReader& attributes = context.attributes();
   const int64_t q_heads = attributes.i("q_num_heads"), kv_heads = attributes.i("kv_num_heads");
   const Tensor q = widened_input(&context.input(kQuery)), k = widened_input(&context.input(kKey)),
-               v = widened_input(&context.input(kValue)), past = widened_input(context.maybe_input(kPastState)),
-               decay = widened_input(context.maybe_input(kDecay)), beta = widened_input(context.maybe_input(kBeta));
+               v = widened_input(&context.input(kValue)),
+               past = widened_input(context.maybe_input(kPastState)),
+               decay = widened_input(context.maybe_input(kDecay)),
+               beta = widened_input(context.maybe_input(kBeta));
   WidenedOutput output(context.output(0)), state(context.output(1));
   float *const y = output.values().mutable_data<float>(), *const s = state.values().mutable_data<float>();
   const int64_t elements = state.values().size();
@@ -141,7 +149,8 @@ void evaluate_linear_attention(EvaluateContext& context) {
   } else {
     std::fill_n(s, elements, 0.f);
   }
-  const int64_t batch = q.dim(0), steps = q.dim(1), key_size = q.dim(2) / q_heads, value_size = v.dim(2) / kv_heads;
+  const int64_t batch = q.dim(0), steps = q.dim(1), key_size = q.dim(2) / q_heads,
+                value_size = v.dim(2) / kv_heads;
   const float given_scale = attributes.f("scale");
   const int64_t readers = q_heads / kv_heads;
   parallel_for(batch * kv_heads, 1, [&](int64_t begin, int64_t end) {

@@ -39,8 +39,8 @@ void infer_loss(InferContext& context) {
   const auto &scores = context.input_shape(0), &targets = context.input_shape(1);
   SharedDim classes{"classes"};
   if (scores) {
-    require(scores->rank() >= 2, ErrorCode::invalid_model, "the scores have shape {}, they must have rank 2 or more",
-            to_string(*scores));
+    require(scores->rank() >= 2, ErrorCode::invalid_model,
+            "the scores have shape {}, they must have rank 2 or more", to_string(*scores));
     classes.dim = (*scores)[1];
     loss = Shape(std::vector<Dim>(scores->begin(), scores->begin() + 1));
     for (int i = 2; i < scores->rank(); ++i) loss->push_back((*scores)[i]);

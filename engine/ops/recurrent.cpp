@@ -29,8 +29,9 @@ std::vector<T> list_or_empty(const std::optional<std::vector<T>>& list) {
 void infer_recurrent(InferContext& context) {
   const RecurrentOptions options = recurrent_options(context.attributes(), context.def());
   const DataType type = common_type(context, 0, 4), rest = common_type(context, 5, context.num_inputs());
-  require(type == rest || type == DataType::undefined || rest == DataType::undefined, ErrorCode::invalid_model,
-          "the input is of type {}, the initial state or the peepholes {}", to_string(type), to_string(rest));
+  require(type == rest || type == DataType::undefined || rest == DataType::undefined,
+          ErrorCode::invalid_model, "the input is of type {}, the initial state or the peepholes {}",
+          to_string(type), to_string(rest));
   SharedDim sequence{"seq_length"}, batch{"batch_size"}, input{"input_size"}, hidden{"hidden_size"},
       directions{"num_directions", options.directions};
   if (const auto size = context.attributes().maybe_i("hidden_size")) {
@@ -81,12 +82,11 @@ std::vector<OpDef> make_table() {
               .input_types = {types, types, types, types, lengths, types},
               .infer = infer_recurrent,
               .evaluate = evaluate_recurrent};
-    std::vector<AttributeDef> attributes = {
-        {"activation_alpha", AttributeType::floats, Optional{}},
-        {"activation_beta", AttributeType::floats, Optional{}},
-        {"clip", AttributeType::float_, Optional{}},
-        {"direction", AttributeType::string, std::string_view("forward")},
-        {"hidden_size", AttributeType::int_, Optional{}}};
+    std::vector<AttributeDef> attributes = {{"activation_alpha", AttributeType::floats, Optional{}},
+                                            {"activation_beta", AttributeType::floats, Optional{}},
+                                            {"clip", AttributeType::float_, Optional{}},
+                                            {"direction", AttributeType::string, std::string_view("forward")},
+                                            {"hidden_size", AttributeType::int_, Optional{}}};
     if (is_lstm || is_gru) {
       attributes.push_back({"activations", AttributeType::strings, Optional{}});
     } else {

@@ -13,11 +13,11 @@ enum class CellKind { rnn, gru, lstm };
 
 struct RecurrentOptions {
   CellKind kind;
-  int gates;                // matrices stacked in W and R: RNN 1, GRU 3 (zrh), LSTM 4 (iofc)
-  int functions;            // activation functions of one direction
-  int directions;           // 1 or 2
+  int gates;       // matrices stacked in W and R: RNN 1, GRU 3 (zrh), LSTM 4 (iofc)
+  int functions;   // activation functions of one direction
+  int directions;  // 1 or 2
   bool first_is_reverse;
-  bool batch_first;         // layout 1
+  bool batch_first;                  // layout 1
   bool input_forget = false;         // LSTM
   bool linear_before_reset = false;  // GRU
   float clip = std::numeric_limits<float>::infinity();

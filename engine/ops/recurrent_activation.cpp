@@ -37,7 +37,8 @@ constexpr Known kKnown[] = {
 
 const Known& find_activation(const std::string& name) {
   std::string lower = name;
-  std::ranges::transform(lower, lower.begin(), [](unsigned char c) { return static_cast<char>(std::tolower(c)); });
+  std::ranges::transform(lower, lower.begin(),
+                         [](unsigned char c) { return static_cast<char>(std::tolower(c)); });
   const auto* it = std::ranges::find(kKnown, lower, &Known::name);
   require(it != std::end(kKnown), ErrorCode::invalid_model, "activation {} is not known", quoted(name));
   return *it;
@@ -45,7 +46,7 @@ const Known& find_activation(const std::string& name) {
 
 template <class T, class F>
 void map(T* x, int64_t count, const F& f) {
-  for_best_instruction_set([=, &f]<int kBytes>(VectorBytes<kBytes>) __attribute__((always_inline)) {
+  for_best_instruction_set([ =, &f ]<int kBytes>(VectorBytes<kBytes>) __attribute__((always_inline)) {
     for (int64_t i = 0; i < count; ++i) x[i] = f(x[i]);
   });
 }
@@ -53,7 +54,8 @@ void map(T* x, int64_t count, const F& f) {
 }  // namespace
 
 #define PLICA_MAP(expression) \
-  return map(x, count, [=](T v) __attribute__((always_inline)) -> T { return expression; })
+  return map(                 \
+      x, count, [=](T v) __attribute__((always_inline))->T { return expression; })
 
 template <class T>
 void RecurrentActivation::apply(T* x, int64_t count) const {

@@ -9,7 +9,17 @@ namespace plica {
 
 struct RecurrentActivation {
   enum class Kind {
-    relu, tanh, sigmoid, affine, leaky_relu, thresholded_relu, scaled_tanh, hard_sigmoid, elu, softsign, softplus
+    relu,
+    tanh,
+    sigmoid,
+    affine,
+    leaky_relu,
+    thresholded_relu,
+    scaled_tanh,
+    hard_sigmoid,
+    elu,
+    softsign,
+    softplus
   };
   Kind kind;
   float alpha = 0, beta = 0;
@@ -19,8 +29,8 @@ struct RecurrentActivation {
   void apply(T* x, int64_t count) const;
 };
 
-// The functions of these names (in any case). A function with a parameter takes the next of the list, or its default
-// when the list is used up. Throws invalid_model for a name that is none.
+// The functions of these names (in any case). A function with a parameter takes the next of the list, or its
+// default when the list is used up. Throws invalid_model for a name that is none.
 std::vector<RecurrentActivation> make_activations(const std::vector<std::string>& names,
                                                   const std::vector<float>& alphas,
                                                   const std::vector<float>& betas);

@@ -1,5 +1,5 @@
-// The kernels: the input's part of all gates of the whole sequence is one matrix product; then, step by step, the
-// state's part is added, and the cell's equations are applied to contiguous rows of hidden_size elements.
+// The kernels: the input's part of all gates of the whole sequence is one matrix product; then, step by step,
+// the state's part is added, and the cell's equations are applied to contiguous rows of hidden_size elements.
 #include <algorithm>
 
 #include "engine/core/checked.h"
@@ -59,7 +59,8 @@ class Direction {
       if (!y) continue;
       for (int64_t b = 0; b < batch; ++b) {
         const int64_t length = lengths_ ? lengths_[b] : sequence;
-        if (step < length) std::copy_n(h + b * hidden, hidden, y + y_row(reverse_ ? length - 1 - step : step, b) * hidden);
+        if (step < length)
+          std::copy_n(h + b * hidden, hidden, y + y_row(reverse_ ? length - 1 - step : step, b) * hidden);
       }
     }
     for (int64_t b = 0; b < batch; ++b) {
@@ -92,8 +93,8 @@ class Direction {
     return state;
   }
 
-  // X * W' + Wb + Rb for all gates, steps and sequences; rows as in X. A GRU that applies the reset gate to the
-  // finished hidden product keeps that one's Rb apart.
+  // X * W' + Wb + Rb for all gates, steps and sequences; rows as in X. A GRU that applies the reset gate to
+  // the finished hidden product keeps that one's Rb apart.
   Tensor project_input() const {
     const int64_t count = checked_mul(sizes_.sequence, sizes_.batch), rows = sizes_.rows;
     Tensor result = Tensor::zeros(data_type_of<T>, {count, rows});
@@ -191,7 +192,8 @@ class Direction {
       }
     }
     if (!options_.linear_before_reset) {
-      add_dot_products(count, hidden, hidden, scratch, hidden, r_candidate, hidden, gates + 2 * hidden, between);
+      add_dot_products(count, hidden, hidden, scratch, hidden, r_candidate, hidden, gates + 2 * hidden,
+                       between);
     }
     for (int64_t b = 0; b < count; ++b) {
       if (has_ended(begin + b, t)) continue;
@@ -222,8 +224,8 @@ T* data_or_null(std::optional<WidenedOutput>& output) {
 void evaluate_recurrent(EvaluateContext& context) {
   const RecurrentOptions options = recurrent_options(context.attributes(), context.def());
   const Tensor &x = context.input(0), &r = context.input(2);
-  const Sizes sizes{x.dim(options.batch_first ? 1 : 0), x.dim(options.batch_first ? 0 : 1), x.dim(2), r.dim(2),
-                    r.dim(1)};
+  const Sizes sizes{x.dim(options.batch_first ? 1 : 0), x.dim(options.batch_first ? 0 : 1), x.dim(2),
+                    r.dim(2), r.dim(1)};
   const int32_t* lengths = nullptr;
   if (const Tensor* given = context.maybe_input(4)) {
     lengths = given->data<int32_t>();

@@ -37,9 +37,10 @@ void infer_rotary_embedding(InferContext& context) {
       size = size.is_known() ? Dim(size.value() / heads) : Dim();
     }
     if (size.is_known()) {
-      require(size.value() % 2 == 0, ErrorCode::invalid_model, "the head size is {}, it must be even", size.value());
-      require(rotated <= size.value(), ErrorCode::invalid_model, "rotary_embedding_dim is {}, the head size {}",
-              rotated, size.value());
+      require(size.value() % 2 == 0, ErrorCode::invalid_model, "the head size is {}, it must be even",
+              size.value());
+      require(rotated <= size.value(), ErrorCode::invalid_model,
+              "rotary_embedding_dim is {}, the head size {}", rotated, size.value());
       half.dim = (rotated > 0 ? rotated : size.value()) / 2;
     }
   }
@@ -54,8 +55,8 @@ void infer_rotary_embedding(InferContext& context) {
   }
 }
 
-// (x1, x2) turns into (cos * x1 - sin * x2, sin * x1 + cos * x2); the pairs are neighbours when interleaved, else
-// the two halves.
+// (x1, x2) turns into (cos * x1 - sin * x2, sin * x1 + cos * x2); the pairs are neighbours when interleaved,
+// else the two halves.
 template <class T>
 void rotate(const T* x, T* y, const T* cos, const T* sin, int64_t half, bool interleaved) {
   using C = ComputeType<T>;

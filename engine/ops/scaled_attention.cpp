@@ -27,18 +27,19 @@ int64_t positive_heads(const AttributeReader& attributes, std::string_view name)
 
 Dim divide(const Dim& hidden, int64_t heads, std::string_view input) {
   if (!hidden.is_known()) return heads == 1 ? hidden : Dim();
-  require(hidden.value() % heads == 0, ErrorCode::invalid_model, "{} of {} heads has {} elements to a row", input,
-          heads, hidden.value());
+  require(hidden.value() % heads == 0, ErrorCode::invalid_model, "{} of {} heads has {} elements to a row",
+          input, heads, hidden.value());
   return hidden.value() / heads;
 }
 
 void check_attributes(const InferContext& context) {
   const AttributeReader& attributes = context.attributes();
   const int64_t mode = attributes.i("qk_matmul_output_mode");
-  require(mode >= 0 && mode <= 3, ErrorCode::invalid_model, "qk_matmul_output_mode is {}, it must be 0 to 3", mode);
+  require(mode >= 0 && mode <= 3, ErrorCode::invalid_model, "qk_matmul_output_mode is {}, it must be 0 to 3",
+          mode);
   if (const auto precision = attributes.maybe_i("softmax_precision")) {
-    require(*precision == 1 || *precision == 10 || *precision == 11 || *precision == 16, ErrorCode::invalid_model,
-            "softmax_precision is {}, it must be 1, 10, 11 or 16", *precision);
+    require(*precision == 1 || *precision == 10 || *precision == 11 || *precision == 16,
+            ErrorCode::invalid_model, "softmax_precision is {}, it must be 1, 10, 11 or 16", *precision);
   }
   require(attributes.f("softcap") >= 0, ErrorCode::invalid_model, "softcap is {}", attributes.f("softcap"));
   if (const auto scale = attributes.maybe_f("scale"))
@@ -58,7 +59,8 @@ void check_attributes(const InferContext& context) {
 void check_mask(const InferContext& context, const Shape& scores) {
   if (!context.has_input(kMask) || !context.input_shape(kMask)) return;
   const Shape& mask = *context.input_shape(kMask);
-  require(mask.rank() >= 1 && mask.rank() <= 4, ErrorCode::invalid_model, "attn_mask has rank {}", mask.rank());
+  require(mask.rank() >= 1 && mask.rank() <= 4, ErrorCode::invalid_model, "attn_mask has rank {}",
+          mask.rank());
   for (int d = 1; d <= mask.rank(); ++d) {
     const Dim &own = mask[mask.rank() - d], &all = scores[4 - d];
     if (!own.is_known() || !all.is_known()) continue;
@@ -88,8 +90,9 @@ void infer_attention(InferContext& context) {
     require(rank == 0 || rank == own, ErrorCode::invalid_model, "Q, K and V must have the same rank");
     rank = own;
   }
-  SharedDim batch{"batch_size"}, query_heads{"q_num_heads"}, key_heads{"kv_num_heads"}, queries{"q_sequence_length"},
-      keys{"kv_sequence_length"}, head_size{"head_size"}, value_size{"v_head_size"}, past{"past_sequence_length"};
+  SharedDim batch{"batch_size"}, query_heads{"q_num_heads"}, key_heads{"kv_num_heads"},
+      queries{"q_sequence_length"}, keys{"kv_sequence_length"}, head_size{"head_size"},
+      value_size{"v_head_size"}, past{"past_sequence_length"};
   if (rank == 3) {
     query_heads.dim = positive_heads(attributes, "q_num_heads");
     key_heads.dim = positive_heads(attributes, "kv_num_heads");
@@ -113,8 +116,8 @@ void infer_attention(InferContext& context) {
   match_shape(context, kValidKeys, "nonpad_kv_seqlen", {&batch});
   if (query_heads.dim.is_known() && key_heads.dim.is_known()) {
     const int64_t q = query_heads.dim.value(), kv = key_heads.dim.value();
-    require(kv > 0 ? q % kv == 0 : q == 0, ErrorCode::invalid_model, "{} heads of Q cannot share {} heads of K and V",
-            q, kv);
+    require(kv > 0 ? q % kv == 0 : q == 0, ErrorCode::invalid_model,
+            "{} heads of Q cannot share {} heads of K and V", q, kv);
   }
   const Dim total = context.has_input(kPastKey) ? add(past.dim, keys.dim) : keys.dim;
   const Shape scores{batch.dim, query_heads.dim, queries.dim, total};
@@ -124,21 +127,25 @@ void infer_attention(InferContext& context) {
   if (rank == 3) y = Shape{batch.dim, queries.dim, multiply(query_heads.dim, value_size.dim)};
   if (rank == 4) y = Shape{batch.dim, query_heads.dim, queries.dim, value_size.dim};
   context.set_output(0, type, y);
-  if (context.num_outputs() > 1) context.set_output(1, type, Shape{batch.dim, key_heads.dim, total, head_size.dim});
+  if (context.num_outputs() > 1)
+    context.set_output(1, type, Shape{batch.dim, key_heads.dim, total, head_size.dim});
   if (context.num_outputs() > 2)
     context.set_output(2, context.input_type(kValue), Shape{batch.dim, key_heads.dim, total, value_size.dim});
   if (context.num_outputs() > 3) context.set_output(3, type, scores);
 }
 
-// [batch, heads, past + keys, size]: the past and the new rows of K or V. `output`, when defined, is filled with it.
+// [batch, heads, past + keys, size]: the past and the new rows of K or V. `output`, when defined, is filled
+// with it.
 Tensor join_past(const Tensor& rows, const Tensor* past, int64_t heads, Tensor output) {
   const HeadView<const void*> view = head_view<const void*>(nullptr, rows.dims(), heads);
-  const int64_t batch = rows.dim(0), count = rows.dim(-2), size = rows.rank() == 4 ? rows.dim(3) : rows.dim(2) / heads;
+  const int64_t batch = rows.dim(0), count = rows.dim(-2),
+                size = rows.rank() == 4 ? rows.dim(3) : rows.dim(2) / heads;
   const int64_t before = past ? past->dim(2) : 0, total = checked_add(before, count);
   if (!output.defined()) output = Tensor(rows.type(), {batch, heads, total, size});
   const Dims to = {heads * total * size, total * size, size, 1};
   if (past && past->size() > 0) {
-    copy_strided(rows.type(), past->dims(), past->raw(), row_major_strides(past->dims()), output.mutable_raw(), to);
+    copy_strided(rows.type(), past->dims(), past->raw(), row_major_strides(past->dims()),
+                 output.mutable_raw(), to);
   }
   if (rows.size() > 0) {
     copy_strided(rows.type(), {batch, heads, count, size}, rows.raw(),
@@ -179,8 +186,7 @@ void evaluate_as(EvaluateContext& context) {
   const DataType storage = q_in.type();
   const bool narrow = storage != data_type_of<T>;
   const int64_t query_heads = q_in.rank() == 4 ? q_in.dim(1) : attributes.i("q_num_heads");
-  const int64_t key_heads =
-      q_in.rank() == 4 ? context.input(kKey).dim(1) : attributes.i("kv_num_heads");
+  const int64_t key_heads = q_in.rank() == 4 ? context.input(kKey).dim(1) : attributes.i("kv_num_heads");
 
   const auto present = [&](int input, int past, int output) {
     const Tensor& rows = context.input(input);
@@ -195,7 +201,8 @@ void evaluate_as(EvaluateContext& context) {
   const auto given_scale = attributes.maybe_f("scale");
 
   AttentionTask<T> task;
-  task.scale = given_scale ? static_cast<double>(*given_scale) : 1 / std::sqrt(static_cast<double>(head_size));
+  task.scale =
+      given_scale ? static_cast<double>(*given_scale) : 1 / std::sqrt(static_cast<double>(head_size));
   if (narrow) {
     T root = static_cast<T>(std::sqrt(task.scale));
     round_elements(&root, 1, storage);
@@ -216,8 +223,8 @@ void evaluate_as(EvaluateContext& context) {
   task.y = head_view(y.values().template mutable_data<T>(), y.values().dims(), query_heads);
   task.softcap = static_cast<double>(attributes.f("softcap"));
   task.storage = storage;
-  task.softmax_precision = static_cast<DataType>(
-      attributes.maybe_i("softmax_precision").value_or(static_cast<int64_t>(storage)));
+  task.softmax_precision =
+      static_cast<DataType>(attributes.maybe_i("softmax_precision").value_or(static_cast<int64_t>(storage)));
   task.bias.is_causal = attributes.i("is_causal") != 0;
   if (attributes.defines("left_window_size")) {
     task.bias.left_window = attributes.i("left_window_size");

@@ -23,7 +23,8 @@ void infer_swiglu(InferContext& context) {
     same = !x.is_known() || !y.is_known() || x.value() == y.value();
     out.push_back(x.is_known() || (x.is_symbol() && !y.is_known()) ? x : y);
   }
-  require(same, ErrorCode::invalid_model, "A has shape {}, B {}; they must be the same", to_string(*a), to_string(*b));
+  require(same, ErrorCode::invalid_model, "A has shape {}, B {}; they must be the same", to_string(*a),
+          to_string(*b));
   context.set_output(0, type, std::move(out));
 }
 

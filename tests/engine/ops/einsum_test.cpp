@@ -53,19 +53,24 @@ TEST(EinsumTest, BatchesAndEllipses) {
 
 TEST(EinsumTest, ManyOperands) {
   // x' A y, twice, with a label that the last operand still needs.
-  EXPECT_TENSOR(einsum("i,ij,j->", {floats({2}, {1, 2}), kMatrix, floats({3}, {1, 0, 1})}), floats({}, {4 + 20}));
+  EXPECT_TENSOR(einsum("i,ij,j->", {floats({2}, {1, 2}), kMatrix, floats({3}, {1, 0, 1})}),
+                floats({}, {4 + 20}));
   EXPECT_TENSOR(einsum("ij,ik,i->jk", {kMatrix, kMatrix, floats({2}, {1, 0})}),
                 floats({3, 3}, {1, 2, 3, 2, 4, 6, 3, 6, 9}));
 }
 
 TEST(EinsumTest, OtherTypes) {
-  EXPECT_TENSOR(einsum("i,i->", {tensor(DataType::int8, {2}, {100, 3}), tensor(DataType::int8, {2}, {3, -1})}),
-                tensor(DataType::int8, {}, {297 - 256}));
-  EXPECT_TENSOR(einsum("i,i->", {tensor(DataType::uint64, {2}, {5, 7}), tensor(DataType::uint64, {2}, {2, 3})}),
-                tensor(DataType::uint64, {}, {31}));
-  EXPECT_TENSOR(einsum("i,i->", {tensor(DataType::int16, {2}, {-5, 7}), tensor(DataType::int16, {2}, {2, 3})}),
-                tensor(DataType::int16, {}, {11}));
-  EXPECT_TENSOR(einsum("i->", {tensor(DataType::float16, {3}, {0.5, 0.25, 1})}), tensor(DataType::float16, {}, {1.75}));
+  EXPECT_TENSOR(
+      einsum("i,i->", {tensor(DataType::int8, {2}, {100, 3}), tensor(DataType::int8, {2}, {3, -1})}),
+      tensor(DataType::int8, {}, {297 - 256}));
+  EXPECT_TENSOR(
+      einsum("i,i->", {tensor(DataType::uint64, {2}, {5, 7}), tensor(DataType::uint64, {2}, {2, 3})}),
+      tensor(DataType::uint64, {}, {31}));
+  EXPECT_TENSOR(
+      einsum("i,i->", {tensor(DataType::int16, {2}, {-5, 7}), tensor(DataType::int16, {2}, {2, 3})}),
+      tensor(DataType::int16, {}, {11}));
+  EXPECT_TENSOR(einsum("i->", {tensor(DataType::float16, {3}, {0.5, 0.25, 1})}),
+                tensor(DataType::float16, {}, {1.75}));
   const NamedAttributes attributes = {{"equation", std::string("i->")}};
   const Tensor bf16 = tensor(DataType::bfloat16, {2}, {1, 2});
   EXPECT_TENSOR(run("Einsum", 28, {bf16}, attributes), tensor(DataType::bfloat16, {}, {3}));
@@ -74,7 +79,8 @@ TEST(EinsumTest, OtherTypes) {
 
 TEST(EinsumTest, EmptyDims) {
   EXPECT_TENSOR(einsum("ij,jk->ik", {floats({2, 0}, {}), floats({0, 2}, {})}), floats({2, 2}, {0, 0, 0, 0}));
-  EXPECT_EQ(einsum("ij,jk->ik", {floats({0, 2}, {}), floats({2, 3}, {1, 2, 3, 4, 5, 6})}).dims(), (Dims{0, 3}));
+  EXPECT_EQ(einsum("ij,jk->ik", {floats({0, 2}, {}), floats({2, 3}, {1, 2, 3, 4, 5, 6})}).dims(),
+            (Dims{0, 3}));
 }
 
 TEST(EinsumTest, InfersSymbols) {

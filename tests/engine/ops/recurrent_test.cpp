@@ -22,8 +22,8 @@ const NamedAttributes kIdentity = {{"activations", std::vector<std::string>{"Aff
 TEST(RecurrentTest, RnnAddsTheStateStepByStep) {
   // h = 2x + 0.5h + (1 + 0.25)
   const auto out = run_all("RNN", 14,
-                           {x_of({1, 2, 3}), floats({1, 1, 1}, {2}), floats({1, 1, 1}, {0.5}), floats({1, 2}, {1, 0.25}),
-                            kNone, floats({1, 1, 1}, {4})},
+                           {x_of({1, 2, 3}), floats({1, 1, 1}, {2}), floats({1, 1, 1}, {0.5}),
+                            floats({1, 2}, {1, 0.25}), kNone, floats({1, 1, 1}, {4})},
                            kIdentity, 2);
   EXPECT_TENSOR(out[0], floats({3, 1, 1, 1}, {5.25, 7.875, 11.1875}));
   EXPECT_TENSOR(out[1], floats({1, 1, 1}, {11.1875}));
@@ -34,10 +34,10 @@ TEST(RecurrentTest, BothDirectionsWithLengths) {
   const NamedAttributes attributes = {{"direction", std::string("bidirectional")},
                                       {"activations", std::vector<std::string>{"Affine", "Affine"}}};
   const Tensor ones = floats({2, 1, 1}, {1, 1});
-  const auto out = run_all("RNN", 7,
-                           {floats({3, 2, 1}, {1, 10, 2, 20, 3, 30}), ones, ones, kNone,
-                            Tensor::vector<int32_t>({3, 2})},
-                           attributes, 2);
+  const auto out =
+      run_all("RNN", 7,
+              {floats({3, 2, 1}, {1, 10, 2, 20, 3, 30}), ones, ones, kNone, Tensor::vector<int32_t>({3, 2})},
+              attributes, 2);
   EXPECT_TENSOR(out[0], floats({3, 2, 2, 1}, {1, 10, 6, 30, 3, 30, 5, 20, 6, 0, 3, 0}));
   EXPECT_TENSOR(out[1], floats({2, 2, 1}, {6, 30, 6, 30}));
   // A sequence without steps keeps its initial state.
@@ -49,12 +49,14 @@ TEST(RecurrentTest, BothDirectionsWithLengths) {
 }
 
 TEST(RecurrentTest, LayoutOnlyMovesAxes) {
-  const Tensor x = random(DataType::float32, {2, 3, 2}, -1, 1, 1), w = random(DataType::float32, {2, 8, 2}, -1, 1, 2),
+  const Tensor x = random(DataType::float32, {2, 3, 2}, -1, 1, 1),
+               w = random(DataType::float32, {2, 8, 2}, -1, 1, 2),
                r = random(DataType::float32, {2, 8, 2}, -1, 1, 3);
   const NamedAttributes attributes = {{"direction", std::string("bidirectional")}};
   const auto batch_first = run_all("LSTM", 14, {x, w, r}, with(attributes, "layout", int64_t{1}), 3);
-  const auto sequence_first = run_all(
-      "LSTM", 14, {run("Transpose", 13, {x}, {{"perm", std::vector<int64_t>{1, 0, 2}}}), w, r}, attributes, 3);
+  const auto sequence_first =
+      run_all("LSTM", 14, {run("Transpose", 13, {x}, {{"perm", std::vector<int64_t>{1, 0, 2}}}), w, r},
+              attributes, 3);
   EXPECT_TENSOR(batch_first[0],
                 run("Transpose", 13, {sequence_first[0]}, {{"perm", std::vector<int64_t>{2, 0, 1, 3}}}));
   for (const size_t i : {1u, 2u}) {
@@ -76,11 +78,14 @@ TEST(RecurrentTest, LstmEquations) {
     ys.push_back(h);
   }
   for (const DataType type : {DataType::float32, DataType::float64, DataType::float16}) {
-    const auto t = [&](Dims dims, const std::vector<double>& values) { return tensor(type, std::move(dims), values); };
-    const auto out = run_all("LSTM", 22,
-                             {t({2, 1, 1}, {1, -2}), t({1, 4, 1}, {0.5, -0.25, 1, 2}), t({1, 4, 1}, {0.1, 0.2, 0.3, 0.4}),
-                              kNone, kNone, t({1, 1, 1}, {0.25}), t({1, 1, 1}, {-0.5}), t({1, 3}, {0.7, -0.6, 0.5})},
-                             {}, 3);
+    const auto t = [&](Dims dims, const std::vector<double>& values) {
+      return tensor(type, std::move(dims), values);
+    };
+    const auto out =
+        run_all("LSTM", 22,
+                {t({2, 1, 1}, {1, -2}), t({1, 4, 1}, {0.5, -0.25, 1, 2}), t({1, 4, 1}, {0.1, 0.2, 0.3, 0.4}),
+                 kNone, kNone, t({1, 1, 1}, {0.25}), t({1, 1, 1}, {-0.5}), t({1, 3}, {0.7, -0.6, 0.5})},
+                {}, 3);
     const double tolerance = type == DataType::float16 ? 2e-3 : 1e-5;
     EXPECT_TENSOR(out[0], t({2, 1, 1, 1}, ys), tolerance, tolerance);
     EXPECT_TENSOR(out[2], t({1, 1, 1}, {c}), tolerance, tolerance);
@@ -90,8 +95,8 @@ TEST(RecurrentTest, LstmEquations) {
 TEST(RecurrentTest, LstmCouplesInputAndForgetGate) {
   // i = sigmoid(0) = 0.5, f = 1 - i, g = x (Affine), h(c) = c: c = 0.5 * 8 + 0.5 * 2
   const auto out = run_all("LSTM", 7,
-                           {x_of({2}), floats({1, 4, 1}, {0, 0, 9, 1}), floats({1, 4, 1}, {0, 0, 0, 0}), kNone, kNone,
-                            kNone, floats({1, 1, 1}, {8})},
+                           {x_of({2}), floats({1, 4, 1}, {0, 0, 9, 1}), floats({1, 4, 1}, {0, 0, 0, 0}),
+                            kNone, kNone, kNone, floats({1, 1, 1}, {8})},
                            {{"input_forget", int64_t{1}},
                             {"activations", std::vector<std::string>{"Sigmoid", "Affine", "Affine"}}},
                            3);
@@ -102,11 +107,14 @@ TEST(RecurrentTest, LstmCouplesInputAndForgetGate) {
 TEST(RecurrentTest, GruResetsBeforeOrAfterTheProduct) {
   // z = 0.5, r = sigmoid(h); R of the candidate is 2, its Rb 1; h = 1, x = 0, g = identity
   const double r = sigmoid(1);
-  const std::vector<Tensor> inputs = {x_of({0}), floats({1, 3, 1}, {0, 0, 1}), floats({1, 3, 1}, {0, 1, 2}),
-                                      floats({1, 6}, {0, 0, 0.5, 0, 0, 1}), kNone, floats({1, 1, 1}, {1})};
+  const std::vector<Tensor> inputs = {x_of({0}),
+                                      floats({1, 3, 1}, {0, 0, 1}),
+                                      floats({1, 3, 1}, {0, 1, 2}),
+                                      floats({1, 6}, {0, 0, 0.5, 0, 0, 1}),
+                                      kNone,
+                                      floats({1, 1, 1}, {1})};
   const NamedAttributes attributes = {{"activations", std::vector<std::string>{"sigmoid", "affine"}}};
-  EXPECT_TENSOR(run("GRU", 14, inputs, attributes),
-                floats({1, 1, 1, 1}, {0.5 * (2 * r + 1 + 0.5) + 0.5}));
+  EXPECT_TENSOR(run("GRU", 14, inputs, attributes), floats({1, 1, 1, 1}, {0.5 * (2 * r + 1 + 0.5) + 0.5}));
   EXPECT_TENSOR(run("GRU", 14, inputs, with(attributes, "linear_before_reset", int64_t{1})),
                 floats({1, 1, 1, 1}, {0.5 * (r * (2 + 1) + 0.5) + 0.5}));
 }
@@ -116,7 +124,8 @@ TEST(RecurrentTest, Activations) {
     NamedAttributes attributes = {{"activations", std::vector<std::string>{name}}};
     if (!alpha.empty()) attributes.emplace_back("activation_alpha", alpha);
     if (!beta.empty()) attributes.emplace_back("activation_beta", beta);
-    return doubles(run("RNN", 14, {x_of({x}), floats({1, 1, 1}, {1}), floats({1, 1, 1}, {0})}, attributes)).at(0);
+    return doubles(run("RNN", 14, {x_of({x}), floats({1, 1, 1}, {1}), floats({1, 1, 1}, {0})}, attributes))
+        .at(0);
   };
   EXPECT_FLOAT_EQ(f("Relu", -3), 0);
   EXPECT_NEAR(f("Tanh", 1e-4), 1e-4, 1e-10);
@@ -169,7 +178,8 @@ TEST(RecurrentTest, WidthsThatFillNoVector) {
 
 TEST(RecurrentTest, NoStepsAndNoBatch) {
   const Tensor w = floats({1, 4, 1}, {1, 1, 1, 1});
-  const auto none = run_all("LSTM", 14, {floats({0, 2, 1}, {}), w, w, kNone, kNone, floats({1, 2, 1}, {3, 4})}, {}, 3);
+  const auto none =
+      run_all("LSTM", 14, {floats({0, 2, 1}, {}), w, w, kNone, kNone, floats({1, 2, 1}, {3, 4})}, {}, 3);
   EXPECT_EQ(none[0].dims(), (Dims{0, 1, 2, 1}));
   EXPECT_TENSOR(none[1], floats({1, 2, 1}, {3, 4}));
   EXPECT_TENSOR(none[2], floats({1, 2, 1}, {0, 0}));
@@ -178,12 +188,12 @@ TEST(RecurrentTest, NoStepsAndNoBatch) {
 
 TEST(RecurrentTest, InfersSymbols) {
   const auto f32 = [](Shape shape) { return typed(DataType::float32, std::move(shape)); };
-  EXPECT_EQ(inferred_type("GRU", 14,
-                          {f32({symbol("T"), symbol("N"), 8}), f32({2, 12, 8}), f32({2, 12, 4})},
+  EXPECT_EQ(inferred_type("GRU", 14, {f32({symbol("T"), symbol("N"), 8}), f32({2, 12, 8}), f32({2, 12, 4})},
                           {{"direction", std::string("bidirectional")}}),
             "float32[T, 2, N, 4]");
-  EXPECT_EQ(inferred_type("LSTM", 14, {typed(DataType::float32), f32({1, 12, 8}), typed(DataType::float32)}, {}),
-            "float32[?, 1, ?, ?]");
+  EXPECT_EQ(
+      inferred_type("LSTM", 14, {typed(DataType::float32), f32({1, 12, 8}), typed(DataType::float32)}, {}),
+      "float32[?, 1, ?, ?]");
   EXPECT_EQ(inferred_type("LSTM", 14, {f32({symbol("T"), 2, 8}), f32({1, 12, 8}), f32({1, 12, 3})},
                           {{"hidden_size", int64_t{3}}}),
             "float32[T, 1, 2, 3]");
@@ -191,8 +201,8 @@ TEST(RecurrentTest, InfersSymbols) {
 
 TEST(RecurrentTest, Refuses) {
   const Tensor x = floats({2, 1, 1}, {1, 2}), w = floats({1, 1, 1}, {1});
-  const auto refuse = [&](const std::vector<Tensor>& inputs, const NamedAttributes& attributes, const char* part,
-                          ErrorCode code = ErrorCode::invalid_model) {
+  const auto refuse = [&](const std::vector<Tensor>& inputs, const NamedAttributes& attributes,
+                          const char* part, ErrorCode code = ErrorCode::invalid_model) {
     expect_error([&] { run("RNN", 14, inputs, attributes); }, code, part);
   };
   refuse({x, w, w}, {{"direction", std::string("backward")}}, "direction");
