@@ -20,6 +20,23 @@ struct Operands {
   int64_t ldc;
 };
 
+// By halves, which stay in registers.
+template <class T, int kBytes>
+[[gnu::always_inline]] inline T sum_lanes(const void* vector) {
+  if constexpr (kBytes == 2 * sizeof(T)) {
+    T lanes[2];
+    std::memcpy(lanes, vector, sizeof lanes);
+    return lanes[0] + lanes[1];
+  } else {
+    typedef T Half __attribute__((vector_size(kBytes / 2)));
+    Half low, high;
+    std::memcpy(&low, vector, sizeof low);
+    std::memcpy(&high, static_cast<const char*>(vector) + sizeof low, sizeof high);
+    const Half sum = low + high;
+    return sum_lanes<T, kBytes / 2>(&sum);
+  }
+}
+
 // kRows x kColumns elements of C from (i, j), their sums in registers.
 template <class T, int kBytes, int kRows, int kColumns>
 [[gnu::always_inline]] inline void add_tile(const Operands<T>& o, int64_t i, int64_t j) {
@@ -40,12 +57,7 @@ template <class T, int kBytes, int kRows, int kColumns>
   }
   for (int64_t r = 0; r < kRows; ++r) {
     for (int64_t s = 0; s < kColumns; ++s) {
-      T lanes[kLanes];
-      std::memcpy(lanes, &sum[r][s], sizeof lanes);
-      for (int64_t width = kLanes / 2; width > 0; width /= 2) {
-        for (int64_t l = 0; l < width; ++l) lanes[l] += lanes[l + width];
-      }
-      T total = lanes[0];
+      T total = sum_lanes<T, kBytes>(&sum[r][s]);
       for (int64_t q = p; q < o.k; ++q) total += a[r * o.lda + q] * b[s * o.ldb + q];
       o.c[(i + r) * o.ldc + j + s] += total;
     }
