@@ -8,6 +8,7 @@
 #include "engine/core/dispatch.h"
 #include "engine/core/parallel.h"
 #include "engine/ops/broadcast.h"
+#include "engine/ops/dot_product.h"
 #include "engine/ops/einsum_equation.h"
 #include "engine/ops/evaluate.h"
 #include "engine/ops/infer.h"
@@ -191,10 +192,13 @@ Operand contract(const Operand& left, const Operand& right, const auto& is_neede
   for (const EinsumLabel label : b.labels) {
     if (!contains(a.labels, label)) columns.push_back(label);
   }
-  const Operand pa = permute(a, concatenate({&batch, &rows, &summed})),
-                pb = permute(b, concatenate({&batch, &summed, &columns}));
   const int64_t count = elements(a, batch), m = elements(a, rows), n = elements(b, columns),
                 k = elements(a, summed);
+  // Long sums are dot products of rows.
+  const bool by_rows = std::is_floating_point_v<T> && k >= 16;
+  const Operand pa = permute(a, concatenate({&batch, &rows, &summed})),
+                pb = permute(b, by_rows ? concatenate({&batch, &columns, &summed})
+                                        : concatenate({&batch, &summed, &columns}));
   Operand out;
   out.labels = concatenate({&batch, &rows, &columns});
   for (const EinsumLabel label : out.labels)
@@ -204,8 +208,16 @@ Operand contract(const Operand& left, const Operand& right, const auto& is_neede
   const T *x = pa.tensor.template data<T>(), *y = pb.tensor.template data<T>();
   T* z = out.tensor.template mutable_data<T>();
   const auto multiply = [&](int64_t begin, int64_t end) {
-    for (int64_t i = begin; i < end; ++i)
-      add_product<T>(m, n, k, {x + i * m * k, k, 1}, MatrixView<T>{y + i * k * n, n, 1}, z + i * m * n, n);
+    for (int64_t i = begin; i < end; ++i) {
+      const T *const left_matrix = x + i * m * k, *const right_matrix = y + i * k * n;
+      if constexpr (std::is_floating_point_v<T>) {
+        if (by_rows) {
+          add_dot_products<T>(m, n, k, left_matrix, k, right_matrix, k, z + i * m * n, n);
+          continue;
+        }
+      }
+      add_product<T>(m, n, k, {left_matrix, k, 1}, MatrixView<T>{right_matrix, n, 1}, z + i * m * n, n);
+    }
   };
   if (m == 1 && n == 1 && k == 1) {  // elementwise
     parallel_for(count, 16384, [&](int64_t begin, int64_t end) {

@@ -40,6 +40,15 @@ TEST(EinsumTest, TwoOperands) {
   EXPECT_TENSOR(einsum("ij,k->i", {kMatrix, floats({2}, {3, 4})}), floats({2}, {42, 105}));
 }
 
+TEST(EinsumTest, LongSums) {
+  const Tensor a = random(DataType::float64, {3, 7, 21}, -1, 1, 1),
+               b = random(DataType::float64, {3, 21, 10}, -1, 1, 2);
+  const Tensor product = run("MatMul", 13, {a, b});
+  EXPECT_TENSOR(einsum("bij,bjk->bik", {a, b}), product);
+  EXPECT_TENSOR(einsum("bij,bjk->kbi", {a, b}),
+                run("Transpose", 13, {product}, {{"perm", std::vector<int64_t>{2, 0, 1}}}));
+}
+
 TEST(EinsumTest, BatchesAndEllipses) {
   const Tensor a = iota(DataType::float32, {2, 2, 2}), b = iota(DataType::float32, {2, 2, 2}, 1);
   const Tensor product = floats({2, 2, 2}, {3, 4, 11, 16, 55, 64, 79, 92});
