@@ -2,6 +2,7 @@
 // https://onnx.ai/onnx/operators/onnx__STFT.html. The last axis holds a number's real and imaginary part, or
 // the real part alone.
 #include <algorithm>
+#include <complex>
 
 #include "engine/core/checked.h"
 #include "engine/core/dispatch.h"
@@ -15,8 +16,6 @@
 
 namespace plica {
 namespace {
-
-using Complex = FourierTransform::Complex;
 
 bool read_flag(const AttributeReader& attributes, std::string_view name) {
   const int64_t value = attributes.i(name);
@@ -35,6 +34,13 @@ Dim half_spectrum(const Dim& length) {
 void check_parts(const Dim& parts) {
   require(!parts.is_known() || parts.value() == 1 || parts.value() == 2, ErrorCode::invalid_model,
           "the last axis has {} elements, it must have 1 (real) or 2 (complex)", to_string(parts));
+}
+
+// The transform of a real signal, whose first and middle elements are real: without their rounding errors.
+template <class C>
+void drop_imaginary(std::vector<std::complex<C>>& spectrum) {
+  spectrum[0] = spectrum[0].real();
+  if (spectrum.size() % 2 == 0) spectrum[spectrum.size() / 2] = spectrum[spectrum.size() / 2].real();
 }
 
 // ---- DFT
@@ -104,39 +110,38 @@ void infer_dft(InferContext& context) {
 template <class T>
 void transform_axis(const Tensor& in, Tensor& out, int axis, int64_t length, bool inverse, bool onesided) {
   using C = ComputeType<T>;
+  using Complex = std::complex<C>;
   const AxisSplit from = split_at(in.dims(), axis), to = split_at(out.dims(), axis);
   const int64_t parts = in.dim(-1), out_parts = out.dim(-1), lines = from.inner / parts;
   const bool half_inverse = inverse && onesided;
   // Of a half spectrum, the rest is its mirror image.
   const int64_t wanted = half_inverse ? half_spectrum(length) : length;
   const int64_t taken = std::min(from.length, wanted);
-  const FourierTransform transform(length);
+  const FourierTransform<C> transform(length);
   const T* x = in.data<T>();
   T* y = out.mutable_data<T>();
   parallel_for(from.outer * lines, std::max<int64_t>(1, 4096 / length), [&](int64_t begin, int64_t end) {
-    FourierTransform::Scratch scratch;
+    typename FourierTransform<C>::Scratch scratch;
     std::vector<Complex> signal(static_cast<size_t>(length));
     for (int64_t i = begin; i < end; ++i) {
       const int64_t o = i / lines, line = i % lines;
       const T* source = x + o * from.length * from.inner + line * parts;
       for (int64_t k = 0; k < taken; ++k, source += from.inner) {
-        signal[static_cast<size_t>(k)] = {static_cast<double>(static_cast<C>(source[0])),
-                                          parts == 2 ? static_cast<double>(static_cast<C>(source[1])) : 0};
+        signal[static_cast<size_t>(k)] = {static_cast<C>(source[0]),
+                                          parts == 2 ? static_cast<C>(source[1]) : 0};
       }
       std::fill(signal.begin() + taken, signal.end(), Complex{});
       if (half_inverse) {
-        // Of a real signal, these have no imaginary part.
-        signal[0] = signal[0].real();
-        if (length % 2 == 0)
-          signal[static_cast<size_t>(length / 2)] = signal[static_cast<size_t>(length / 2)].real();
+        drop_imaginary(signal);
         for (int64_t k = wanted; k < length; ++k)
           signal[static_cast<size_t>(k)] = std::conj(signal[static_cast<size_t>(length - k)]);
       }
       transform.run(signal.data(), inverse, scratch);
+      if (parts == 1) drop_imaginary(signal);
       T* target = y + o * to.length * to.inner + line * out_parts;
       for (int64_t k = 0; k < to.length; ++k, target += to.inner) {
-        target[0] = static_cast<T>(static_cast<C>(signal[static_cast<size_t>(k)].real()));
-        if (out_parts == 2) target[1] = static_cast<T>(static_cast<C>(signal[static_cast<size_t>(k)].imag()));
+        target[0] = static_cast<T>(signal[static_cast<size_t>(k)].real());
+        if (out_parts == 2) target[1] = static_cast<T>(signal[static_cast<size_t>(k)].imag());
       }
     }
   });
@@ -215,28 +220,29 @@ void infer_stft(InferContext& context) {
 template <class T>
 void transform_frames(const Tensor& signal, const Tensor* window, int64_t step, int64_t length, Tensor& out) {
   using C = ComputeType<T>;
+  using Complex = std::complex<C>;
   const int64_t size = signal.dim(1), parts = signal.dim(2), frames = out.dim(1), frequencies = out.dim(2);
-  const FourierTransform transform(length);
-  std::vector<double> weights(static_cast<size_t>(length), 1.0);
+  const FourierTransform<C> transform(length);
+  std::vector<C> weights(static_cast<size_t>(length), C(1));
   if (window) {
     std::transform(window->data<T>(), window->data<T>() + length, weights.begin(),
-                   [](T w) { return static_cast<double>(static_cast<C>(w)); });
+                   [](T w) { return static_cast<C>(w); });
   }
   parallel_for(out.dim(0) * frames, std::max<int64_t>(1, 4096 / length), [&](int64_t begin, int64_t end) {
-    FourierTransform::Scratch scratch;
+    typename FourierTransform<C>::Scratch scratch;
     std::vector<Complex> frame(static_cast<size_t>(length));
     for (int64_t i = begin; i < end; ++i) {
       const T* x = signal.data<T>() + (i / frames * size + i % frames * step) * parts;
       for (int64_t k = 0; k < length; ++k, x += parts) {
-        const Complex value{static_cast<double>(static_cast<C>(x[0])),
-                            parts == 2 ? static_cast<double>(static_cast<C>(x[1])) : 0};
+        const Complex value{static_cast<C>(x[0]), parts == 2 ? static_cast<C>(x[1]) : 0};
         frame[static_cast<size_t>(k)] = value * weights[static_cast<size_t>(k)];
       }
       transform.run(frame.data(), false, scratch);
+      if (parts == 1) drop_imaginary(frame);
       T* y = out.mutable_data<T>() + i * frequencies * 2;
       for (int64_t k = 0; k < frequencies; ++k) {
-        y[2 * k] = static_cast<T>(static_cast<C>(frame[static_cast<size_t>(k)].real()));
-        y[2 * k + 1] = static_cast<T>(static_cast<C>(frame[static_cast<size_t>(k)].imag()));
+        y[2 * k] = static_cast<T>(frame[static_cast<size_t>(k)].real());
+        y[2 * k + 1] = static_cast<T>(frame[static_cast<size_t>(k)].imag());
       }
     }
   });
