@@ -118,7 +118,9 @@ class Axis {
     C x = rule_.align_corners ? (coordinate + 1) / 2 * static_cast<C>(size_ - 1)
                               : ((coordinate + 1) * static_cast<C>(size_) - 1) / 2;
     if (rule_.mode == Mode::nearest) x = std::nearbyint(x);
-    if (rule_.padding == Padding::zeros) {
+    // A cubic position stays outside with border padding: only its neighbours are moved, as in PyTorch and
+    // ONNX Runtime (onnx's reference evaluator moves the position too).
+    if (rule_.padding == Padding::zeros || (rule_.padding == Padding::border && rule_.mode == Mode::cubic)) {
       // Farther outside makes no difference; NaN is outside.
       x = x >= -4 ? std::min(x, static_cast<C>(size_ + 4)) : C(-4);
     } else if (!(x >= low_ && x <= high_)) {
