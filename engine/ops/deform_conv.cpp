@@ -134,11 +134,33 @@ struct Corners {
       }
     }
   }
+};
 
-  T sample(const T* x) const {
-    T sum = 0;
-    for (int i = 0; i < count; ++i) sum += weights[i] * x[offsets[i]];
-    return sum;
+// Those of some output positions, position after position.
+template <class T>
+struct Samples {
+  std::vector<size_t> ends;  // [positions]
+  std::vector<int64_t> offsets;
+  std::vector<T> weights;
+
+  void clear() {
+    ends.clear();
+    offsets.clear();
+    weights.clear();
+  }
+  void add(const Corners<T>& c) {
+    offsets.insert(offsets.end(), c.offsets, c.offsets + c.count);
+    weights.insert(weights.end(), c.weights, c.weights + c.count);
+    ends.push_back(offsets.size());
+  }
+  // Of one channel.
+  void read(const T* x, T* y) const {
+    size_t i = 0;
+    for (const size_t end : ends) {
+      T sum = 0;
+      for (; i < end; ++i) sum += weights[i] * x[offsets[i]];
+      *y++ = sum;
+    }
   }
 };
 
@@ -171,11 +193,13 @@ void convolve(const AttributeReader& attributes, const Tensor& x, const Tensor& 
       const int64_t per_group = channels / offset_groups;
       parallel_for(offset_groups * taps, 1, [&](int64_t begin, int64_t end) {
         Corners<T> corners;
+        Samples<T> places;
         for (int64_t i = begin; i < end; ++i) {
           const int64_t tap = i % taps, channel = i / taps * per_group;
           const T* shifts =
               offset.data<T>() + (n * offset_groups * taps + i) * static_cast<int64_t>(axes) * positions;
           const T* scales = mask ? mask->data<T>() + (n * offset_groups * taps + i) * positions : nullptr;
+          places.clear();
           for (int64_t p = 0; p < count; ++p) {
             T position[kMostAxes];
             int64_t rest = first + p, tap_rest = tap;
@@ -187,10 +211,10 @@ void convolve(const AttributeReader& attributes, const Tensor& x, const Tensor& 
               tap_rest /= kernel[d];
             }
             corners.place(sizes, strides, position, scales ? scales[first + p] : T(1));
-            for (int64_t c = channel; c < channel + per_group; ++c)
-              samples[static_cast<size_t>((c * taps + tap) * part + p)] =
-                  corners.sample(x.data<T>() + (n * channels + c) * plane);
+            places.add(corners);
           }
+          for (int64_t c = channel; c < channel + per_group; ++c)
+            places.read(x.data<T>() + (n * channels + c) * plane, samples.data() + (c * taps + tap) * part);
         }
       });
       for (int64_t g = 0; g < groups; ++g) {

@@ -19,14 +19,10 @@ class Philox {
                   static_cast<uint32_t>(key_), static_cast<uint32_t>(key_ >> 32));
   }
 
-  // The i-th number of the stream, evenly distributed over the multiples of 2^-53 in [0, 1): two a block.
-  double uniform(uint64_t i) const {
-    const Block b = block(i / 2);
-    return to_uniform(b, i % 2);
-  }
-  static double to_uniform(const Block& b, uint64_t half) {
-    const uint64_t bits = static_cast<uint64_t>(b[2 * half + 1]) << 32 | b[2 * half];
-    return static_cast<double>(bits >> 11) * 0x1p-53;
+  // Evenly distributed over the multiples of 2^-24 or 2^-53 in [0, 1).
+  static float to_uniform(uint32_t word) { return static_cast<float>(word >> 8) * 0x1p-24f; }
+  static double to_uniform(uint32_t low, uint32_t high) {
+    return static_cast<double>((static_cast<uint64_t>(high) << 32 | low) >> 11) * 0x1p-53;
   }
 
   // Ten rounds on a counter under a key (k0, k1); constants from the paper's section 3.3.

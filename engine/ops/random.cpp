@@ -1,9 +1,11 @@
 // RandomNormal, RandomUniform, their Like forms, Bernoulli and Multinomial:
 // https://onnx.ai/onnx/operators/onnx__RandomNormal.html and its neighbours.
 //
-// Element i of an output is made of numbers i of a Philox stream (philox.h), whose key is the seed's bits, or
-// without a seed drawn anew for each run. So a seed gives the same tensor whatever the number of threads.
+// Outputs are made of the blocks of a Philox stream (philox.h) in turn: two doubles, or four numbers of any
+// other type, to a block. Its key is the seed's bits, or without a seed drawn anew for each run. So a seed
+// gives the same tensor whatever the number of threads.
 #include <algorithm>
+#include <array>
 #include <atomic>
 #include <bit>
 #include <cmath>
@@ -61,34 +63,62 @@ void infer_random(InferContext& context) {
                      context.input_shape(0));
 }
 
-// out[i] = draw(generator, i)
+// draw(block, values) makes the numbers of one block: 4 floats or 2 doubles.
 template <class Draw>
 void fill(Tensor& out, const Philox& random, const Draw& draw) {
   dispatch<FloatTypes>(out.type(), [&]<class T>(std::type_identity<T>) {
+    using C = ComputeType<T>;
+    constexpr int64_t kNumbers = 16 / sizeof(C);
     T* y = out.mutable_data<T>();
-    parallel_for(out.size(), kGrain, [&](int64_t begin, int64_t end) {
-      for (int64_t i = begin; i < end; ++i)
-        y[i] = static_cast<T>(static_cast<ComputeType<T>>(draw(random, static_cast<uint64_t>(i))));
+    parallel_for((out.size() + kNumbers - 1) / kNumbers, kGrain / kNumbers, [&](int64_t begin, int64_t end) {
+      for (int64_t b = begin; b < end; ++b) {
+        std::array<C, kNumbers> values;
+        draw(random.block(static_cast<uint64_t>(b)), values);
+        const int64_t first = b * kNumbers, count = std::min(kNumbers, out.size() - first);
+        for (int64_t i = 0; i < count; ++i) y[first + i] = static_cast<T>(values[static_cast<size_t>(i)]);
+      }
     });
   });
+}
+
+// The uniform numbers in [0, 1) of a block.
+void to_uniform(const Philox::Block& block, std::array<float, 4>& values) {
+  for (size_t i = 0; i < 4; ++i) values[i] = Philox::to_uniform(block[i]);
+}
+void to_uniform(const Philox::Block& block, std::array<double, 2>& values) {
+  for (size_t i = 0; i < 2; ++i) values[i] = Philox::to_uniform(block[2 * i], block[2 * i + 1]);
 }
 
 // low + (high - low) u
 void evaluate_uniform(EvaluateContext& context) {
   const double low = context.attributes().f("low"), high = context.attributes().f("high");
-  fill(context.output(), generator(context.attributes()),
-       [=](const Philox& random, uint64_t i) { return low + (high - low) * random.uniform(i); });
+  fill(context.output(), generator(context.attributes()), [=](const Philox::Block& block, auto& values) {
+    to_uniform(block, values);
+    for (auto& v : values) v = static_cast<std::decay_t<decltype(v)>>(low + (high - low) * v);
+  });
 }
 
-// mean + scale sqrt(-2 ln(1 - u)) cos(2 pi v): G. Box and M. Muller, "A Note on the Generation of Random
-// Normal Deviates" (1958). u < 1, so the logarithm is finite.
+// mean + scale r cos(a) and mean + scale r sin(a) with r = sqrt(-2 ln(1 - u)), a = 2 pi v: G. Box and M.
+// Muller, "A Note on the Generation of Random Normal Deviates" (1958). u < 1, so the logarithm is finite.
 void evaluate_normal(EvaluateContext& context) {
   const double mean = context.attributes().f("mean"), scale = context.attributes().f("scale");
-  fill(context.output(), generator(context.attributes()), [=](const Philox& random, uint64_t i) {
-    const Philox::Block block = random.block(i);
-    const double u = Philox::to_uniform(block, 0), v = Philox::to_uniform(block, 1);
-    return mean + scale * std::sqrt(-2 * std::log1p(-u)) * std::cos(2 * std::numbers::pi * v);
+  fill(context.output(), generator(context.attributes()), [=](const Philox::Block& block, auto& values) {
+    using C = typename std::decay_t<decltype(values)>::value_type;
+    to_uniform(block, values);
+    for (size_t i = 0; i < values.size(); i += 2) {
+      const C radius = std::sqrt(-2 * std::log1p(-values[i])),
+              angle = 2 * std::numbers::pi_v<C> * values[i + 1];
+      values[i] = static_cast<C>(mean + scale * (radius * std::cos(angle)));
+      values[i + 1] = static_cast<C>(mean + scale * (radius * std::sin(angle)));
+    }
   });
+}
+
+// The i-th number of a stream of doubles.
+double uniform(const Philox& random, int64_t i) {
+  std::array<double, 2> values;
+  to_uniform(random.block(static_cast<uint64_t>(i / 2)), values);
+  return values[static_cast<size_t>(i % 2)];
 }
 
 // ---- Bernoulli: 1 with the probability that the input says, else 0
@@ -113,7 +143,7 @@ void evaluate_bernoulli(EvaluateContext& context) {
           const double p = static_cast<double>(static_cast<ComputeType<P>>(probability[i]));
           require(p >= 0 && p <= 1, ErrorCode::invalid_argument, "a probability is {}, it must be in [0, 1]",
                   p);
-          y[i] = static_cast<T>(random.uniform(static_cast<uint64_t>(i)) < p ? 1.0f : 0.0f);
+          y[i] = static_cast<T>(uniform(random, i) < p ? 1.0f : 0.0f);
         }
       });
     };
@@ -161,7 +191,7 @@ void evaluate_multinomial(EvaluateContext& context) {
         T* y = out.mutable_data<T>() + n * samples;
         parallel_for(samples, kGrain / 4, [&](int64_t begin, int64_t end) {
           for (int64_t i = begin; i < end; ++i) {
-            const double at = random.uniform(static_cast<uint64_t>(n * samples + i)) * sum;
+            const double at = uniform(random, n * samples + i) * sum;
             // The first class whose sum is above; rounding may have made `at` the last sum.
             const auto found = std::ranges::upper_bound(sums, at);
             const auto last = std::ranges::lower_bound(sums, sum);
