@@ -17,13 +17,18 @@ void infer_affine_grid(InferContext& context) {
   int axes = 0;
   if (theta) {
     require(theta->rank() == 3, ErrorCode::invalid_model, "theta is of rank {}, it must be 3", theta->rank());
+    const auto check = [&](bool fits) {
+      require(fits, ErrorCode::invalid_model, "theta is {}, it must be [N, 2, 3] or [N, 3, 4]",
+              to_string(*theta));
+    };
     const Dim &rows = (*theta)[1], &columns = (*theta)[2];
-    if (rows.is_known()) axes = static_cast<int>(std::clamp<int64_t>(rows.value(), -1, 4));
-    if (!axes && columns.is_known()) axes = static_cast<int>(std::clamp<int64_t>(columns.value(), -1, 5)) - 1;
-    require(!axes || axes == 2 || axes == 3, ErrorCode::invalid_model,
-            "theta is {}, it must be [N, 2, 3] or [N, 3, 4]", to_string(*theta));
-    require(!axes || !columns.is_known() || columns.value() == axes + 1, ErrorCode::invalid_model,
-            "theta is {}, it must be [N, 2, 3] or [N, 3, 4]", to_string(*theta));
+    check(!rows.is_known() || rows.value() == 2 || rows.value() == 3);
+    check(!columns.is_known() || columns.value() == 3 || columns.value() == 4);
+    if (rows.is_known()) axes = static_cast<int>(rows.value());
+    if (columns.is_known()) {
+      check(!axes || columns.value() == axes + 1);
+      axes = static_cast<int>(columns.value()) - 1;
+    }
   }
   if (size) {
     require(size->rank() == 1, ErrorCode::invalid_model, "the size is of rank {}, it must be 1",

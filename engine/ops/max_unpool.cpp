@@ -35,9 +35,13 @@ void infer_max_unpool(InferContext& context) {
   if (x && indices) {
     for (int d = 0; d < x->rank(); ++d) merge((*x)[d], (*indices)[d]);
   }
+  if (context.has_input(2) && context.input_shape(2)) {
+    const Shape& shape = *context.input_shape(2);
+    require(shape.rank() == 1 && (!shape[0].is_known() || shape[0].value() == static_cast<int64_t>(axes) + 2),
+            ErrorCode::invalid_model, "the output shape is a tensor {}, it must be [{}]", to_string(shape),
+            axes + 2);
+  }
   const auto* given = context.input_elements(2);
-  require(!given || given->size() == axes + 2, ErrorCode::invalid_model,
-          "the output shape has {} elements, it must have {}", given ? given->size() : 0, axes + 2);
   std::vector<Dim> out(axes + 2);
   for (size_t d = 0; d < out.size(); ++d) {
     Dim full;

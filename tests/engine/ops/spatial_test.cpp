@@ -125,7 +125,7 @@ TEST(AffineGrid, InferenceAndErrors) {
       ErrorCode::invalid_model, "5 elements");
   expect_error(
       [&] {
-        infer("AffineGrid", 20, {typed(DataType::float32, Shape{1, 4, 5}), size});
+        infer("AffineGrid", 20, {typed(DataType::float32, Shape{1, 0, 4}), size});
       },
       ErrorCode::invalid_model, "theta");
 }
@@ -226,6 +226,12 @@ TEST(MaxUnpool, PutsElementsBack) {
         run("MaxUnpool", 11, {x, at, ints({4}, {1, 1, 1, 4})}, twos);
       },
       ErrorCode::invalid_model, "less than the unpooled");
+  for (const Tensor& shape : {ints({2, 2}, {1, 1, 3, 5}), ints({3}, {1, 3, 5})})
+    expect_error(
+        [&] {
+          run("MaxUnpool", 11, {x, at, shape}, twos);
+        },
+        ErrorCode::invalid_model, "it must be [4]");
   expect_error(
       [&] {
         run("MaxUnpool", 11, {x, ints({1, 1, 2, 2}, {0, 0, 0, 0})}, twos);
