@@ -1,9 +1,5 @@
 // GridSample: https://onnx.ai/onnx/operators/onnx__GridSample.html
-//
-// Where each output position falls in the input is worked out once for all channels, as a short list of input
-// elements with weights (Taps).
 #include <algorithm>
-#include <cmath>
 #include <complex>
 #include <numeric>
 
@@ -11,6 +7,7 @@
 #include "engine/core/parallel.h"
 #include "engine/ops/cast.h"
 #include "engine/ops/evaluate.h"
+#include "engine/ops/grid_taps.h"
 #include "engine/ops/indexing.h"
 #include "engine/ops/infer.h"
 #include "engine/ops/spatial.h"
@@ -18,33 +15,22 @@
 namespace plica {
 namespace {
 
-enum class Mode { nearest, linear, cubic };
-enum class Padding { zeros, border, reflection };
-
-struct Rule {
-  Mode mode;
-  Padding padding;
-  bool align_corners;
-
-  int64_t taps_per_axis() const { return mode == Mode::nearest ? 1 : mode == Mode::linear ? 2 : 4; }
-};
-
-Rule rule_of(const AttributeReader& attributes, const OpDef& def) {
+SampleRule rule_of(const AttributeReader& attributes, const OpDef& def) {
   const bool first = def.since == 16;  // modes are named for two axes
   const std::string mode = attributes.s("mode"), padding = attributes.s("padding_mode");
-  Rule rule{Mode::nearest, Padding::zeros, attributes.i("align_corners") != 0};
+  SampleRule rule{SampleMode::nearest, SamplePadding::zeros, attributes.i("align_corners") != 0};
   if (mode == (first ? "bilinear" : "linear")) {
-    rule.mode = Mode::linear;
+    rule.mode = SampleMode::linear;
   } else if (mode == (first ? "bicubic" : "cubic")) {
-    rule.mode = Mode::cubic;
+    rule.mode = SampleMode::cubic;
   } else {
     require(mode == "nearest", ErrorCode::invalid_model, "mode is {}, it must be nearest, {}", quoted(mode),
             first ? "bilinear or bicubic" : "linear or cubic");
   }
   if (padding == "border") {
-    rule.padding = Padding::border;
+    rule.padding = SamplePadding::border;
   } else if (padding == "reflection") {
-    rule.padding = Padding::reflection;
+    rule.padding = SamplePadding::reflection;
   } else {
     require(padding == "zeros", ErrorCode::invalid_model,
             "padding_mode is {}, it must be zeros, border or reflection", quoted(padding));
@@ -57,8 +43,8 @@ constexpr int64_t kMostTaps = 4096;  // of one output position
 // x [N, C, D1, ..., Dr], grid [N, O1, ..., Or, r] -> [N, C, O1, ..., Or]
 void infer_grid_sample(InferContext& context) {
   const DataType type = context.input_type(0);
-  const Rule rule = rule_of(context.attributes(), context.def());
-  const bool interpolates = rule.mode != Mode::nearest;
+  const SampleRule rule = rule_of(context.attributes(), context.def());
+  const bool interpolates = rule.mode != SampleMode::nearest;
   require(!interpolates || type != DataType::string, ErrorCode::unsupported, "interpolation of strings");
   const auto &x = context.input_shape(0), &grid = context.input_shape(1);
   for (const auto* shape : {&x, &grid}) {
@@ -89,139 +75,21 @@ void infer_grid_sample(InferContext& context) {
   context.set_output(0, type, Shape(std::move(out)));
 }
 
-// Cubic convolution, a = -0.75: R. Keys, "Cubic Convolution Interpolation for Digital Image Processing"
-// (1981), equation 4, for the four neighbours of a position `t` beyond the second.
-template <class C>
-void cubic_weights(C t, C* weights) {
-  constexpr C a = C(-0.75);
-  const auto outer = [](C s) { return ((a * s - 5 * a) * s + 8 * a) * s - 4 * a; };
-  const auto inner = [](C s) { return ((a + 2) * s - (a + 3)) * s * s + 1; };
-  weights[0] = outer(t + 1);
-  weights[1] = inner(t);
-  weights[2] = inner(1 - t);
-  weights[3] = outer(2 - t);
-}
-
-// One axis of the input.
-template <class C>
-class Axis {
- public:
-  Axis(int64_t size, int64_t stride, const Rule& rule)
-      : size_(size),
-        stride_(stride),
-        rule_(rule),
-        low_(rule.align_corners ? C(0) : C(-0.5)),
-        high_(static_cast<C>(size) - (rule.align_corners ? C(1) : C(0.5))) {}
-
-  // The input elements, as offsets (-1: zero), and their weights for a coordinate in [-1, 1].
-  void place(C coordinate, int64_t* offsets, C* weights) const {
-    C x = rule_.align_corners ? (coordinate + 1) / 2 * static_cast<C>(size_ - 1)
-                              : ((coordinate + 1) * static_cast<C>(size_) - 1) / 2;
-    if (rule_.mode == Mode::nearest) x = std::nearbyint(x);
-    // A cubic position stays outside with border padding: only its neighbours are moved, as in PyTorch and
-    // ONNX Runtime (onnx's reference evaluator moves the position too).
-    if (rule_.padding == Padding::zeros || (rule_.padding == Padding::border && rule_.mode == Mode::cubic)) {
-      // Farther outside makes no difference; NaN is outside.
-      x = x >= -4 ? std::min(x, static_cast<C>(size_ + 4)) : C(-4);
-    } else if (!(x >= low_ && x <= high_)) {
-      x = rule_.padding == Padding::border ? clamp(x) : reflect(x);
-    }
-    const C floor = std::floor(x);
-    const auto index = static_cast<int64_t>(floor);
-    switch (rule_.mode) {
-      case Mode::nearest:
-        offsets[0] = offset(index);
-        weights[0] = 1;
-        return;
-      case Mode::linear:
-        for (int64_t k = 0; k < 2; ++k) offsets[k] = offset(index + k);
-        weights[1] = x - floor;
-        weights[0] = 1 - weights[1];
-        return;
-      case Mode::cubic:
-        for (int64_t k = 0; k < 4; ++k) offsets[k] = offset(index - 1 + k);
-        cubic_weights(x - floor, weights);
-        return;
-    }
-  }
-
- private:
-  // NaN goes to the beginning.
-  C clamp(C x) const { return x > 0 ? std::min(x, static_cast<C>(size_ - 1)) : C(0); }
-  C reflect(C x) const {
-    const C length = high_ - low_;
-    if (!(length > 0) || !std::isfinite(x)) return low_;
-    const C beyond = std::fmod(std::abs(x - low_), 2 * length);
-    return low_ + (beyond > length ? 2 * length - beyond : beyond);
-  }
-  int64_t offset(int64_t i) const {
-    if (i < 0 || i >= size_) {
-      if (rule_.padding == Padding::zeros) return -1;
-      if (rule_.padding == Padding::reflection) i = static_cast<int64_t>(reflect(static_cast<C>(i)));
-      i = std::clamp<int64_t>(i, 0, size_ - 1);
-    }
-    return i * stride_;
-  }
-
-  int64_t size_, stride_;
-  const Rule& rule_;
-  C low_, high_;  // between which a position is not padded
-};
-
-// The input elements of some output positions, position after position.
-template <class C>
-struct Taps {
-  std::vector<int64_t> ends;  // [positions]: where the position's taps end
-  std::vector<int64_t> offsets;
-  std::vector<C> weights;
-
-  // The products over all axes of what each says; elements outside are left out.
-  void add(const std::vector<Axis<C>>& axes, const C* coordinates) {
-    const auto begin = static_cast<std::ptrdiff_t>(offsets.size());
-    offsets.push_back(0);
-    weights.push_back(1);
-    for (size_t d = 0; d < axes.size(); ++d) {
-      int64_t at[4];
-      C weight[4];
-      // Coordinates are listed from the innermost axis to the outermost.
-      axes[d].place(coordinates[axes.size() - 1 - d], at, weight);
-      const size_t count = offsets.size();
-      for (auto i = static_cast<size_t>(begin); i < count; ++i) {
-        for (int64_t k = 0; k < taps_per_axis; ++k) {
-          if (at[k] < 0) continue;
-          offsets.push_back(offsets[i] + at[k]);
-          weights.push_back(weights[i] * weight[k]);
-        }
-      }
-      offsets.erase(offsets.begin() + begin, offsets.begin() + static_cast<std::ptrdiff_t>(count));
-      weights.erase(weights.begin() + begin, weights.begin() + static_cast<std::ptrdiff_t>(count));
-    }
-    ends.push_back(static_cast<int64_t>(offsets.size()));
-  }
-  void clear() {
-    ends.clear();
-    offsets.clear();
-    weights.clear();
-  }
-
-  int64_t taps_per_axis;
-};
-
 // Calls apply(taps, offset of the input's first element, offset of the output's, positions) for parts of the
 // output positions of every channel.
 template <class C, class Apply>
-void for_each_part(const Tensor& x, const Tensor& grid, const Tensor& out, const Rule& rule,
+void for_each_part(const Tensor& x, const Tensor& grid, const Tensor& out, const SampleRule& rule,
                    const Apply& apply) {
   constexpr int64_t kPart = 256;
   const int64_t channels = x.dim(1), axes_count = x.rank() - 2;
   const int64_t plane = x.size() / (x.dim(0) * channels), positions = out.size() / (out.dim(0) * channels);
   const Dims strides = strides_of(x.dims());
-  std::vector<Axis<C>> axes;
+  std::vector<SampleAxis<C>> axes;
   for (size_t d = 2; d < strides.size(); ++d) axes.emplace_back(x.dims()[d], strides[d], rule);
   const C* coordinates = grid.data<C>();
   const int64_t parts = (positions + kPart - 1) / kPart;
   parallel_for(x.dim(0) * parts, 1, [&](int64_t begin, int64_t end) {
-    Taps<C> taps{.taps_per_axis = rule.taps_per_axis()};
+    SampleTaps<C> taps{.taps_per_axis = rule.taps_per_axis()};
     for (int64_t i = begin; i < end; ++i) {
       const int64_t n = i / parts, first = i % parts * kPart, count = std::min(kPart, positions - first);
       taps.clear();
@@ -256,27 +124,27 @@ T from_sum(Sum sum) {
 void evaluate_grid_sample(EvaluateContext& context) {
   const Tensor& x = context.input(0);
   Tensor& out = context.output();
-  const Rule rule = rule_of(context.attributes(), context.def());
+  const SampleRule rule = rule_of(context.attributes(), context.def());
   if (out.size() == 0) return;
   require(x.size() > 0, ErrorCode::invalid_argument, "an input of shape {} has nothing to sample",
           to_string(x.dims()));
   const bool wide = context.input(1).type() == DataType::float64;
   const Tensor grid = cast_tensor(context.input(1), wide ? DataType::float64 : DataType::float32);
   const auto sample = [&]<class C>(std::type_identity<C>) {
-    if (rule.mode == Mode::nearest) {
+    if (rule.mode == SampleMode::nearest) {
       return dispatch_by_size(x.type(), [&]<class T>(std::type_identity<T>) {
         const T* from = static_cast<const T*>(x.raw());
         T* to = static_cast<T*>(out.mutable_raw());
-        for_each_part<C>(x, grid, out, rule,
-                         [&](const Taps<C>& taps, int64_t in_offset, int64_t out_offset, int64_t count) {
-                           int64_t i = 0;
-                           for (int64_t p = 0; p < count; ++p) {
-                             const int64_t end = taps.ends[static_cast<size_t>(p)];
-                             to[out_offset + p] =
-                                 i < end ? from[in_offset + taps.offsets[static_cast<size_t>(i)]] : T();
-                             i = end;
-                           }
-                         });
+        for_each_part<C>(
+            x, grid, out, rule,
+            [&](const SampleTaps<C>& taps, int64_t in_offset, int64_t out_offset, int64_t count) {
+              int64_t i = 0;
+              for (int64_t p = 0; p < count; ++p) {
+                const int64_t end = taps.ends[static_cast<size_t>(p)];
+                to[out_offset + p] = i < end ? from[in_offset + taps.offsets[static_cast<size_t>(i)]] : T();
+                i = end;
+              }
+            });
       });
     }
     using Types = JoinLists<NumericAndBoolTypes, TypeList<std::complex<float>, std::complex<double>>>;
@@ -285,7 +153,7 @@ void evaluate_grid_sample(EvaluateContext& context) {
       const T* from = x.data<T>();
       T* to = out.mutable_data<T>();
       for_each_part<C>(x, grid, out, rule,
-                       [&](const Taps<C>& taps, int64_t in_offset, int64_t out_offset, int64_t count) {
+                       [&](const SampleTaps<C>& taps, int64_t in_offset, int64_t out_offset, int64_t count) {
                          const T* plane = from + in_offset;
                          const int64_t* offsets = taps.offsets.data();
                          const C* weights = taps.weights.data();

@@ -40,7 +40,7 @@ void* bounded_realloc(void* old, size_t size) {
 namespace plica {
 namespace {
 
-constexpr int64_t kMostPixels = int64_t{1} << 28;
+constexpr int64_t kMostPixels = int64_t{1} << 27;
 
 // The format, of those that ImageDecoder lists, when it is one that stb_image does not decode.
 std::optional<std::string_view> foreign_format(std::string_view bytes) {

@@ -188,13 +188,14 @@ void evaluate_multinomial(EvaluateContext& context) {
           sum += std::exp(value(c) - largest);
           sums[static_cast<size_t>(c)] = sum;
         }
+        // Where the sums end: rounding may make a number the last sum, and the classes after it are
+        // impossible.
+        const auto last = std::ranges::lower_bound(sums, sum);
         T* y = out.mutable_data<T>() + n * samples;
         parallel_for(samples, kGrain / 4, [&](int64_t begin, int64_t end) {
           for (int64_t i = begin; i < end; ++i) {
             const double at = uniform(random, n * samples + i) * sum;
-            // The first class whose sum is above; rounding may have made `at` the last sum.
             const auto found = std::ranges::upper_bound(sums, at);
-            const auto last = std::ranges::lower_bound(sums, sum);
             y[i] = static_cast<T>(std::min(found, last) - sums.begin());
           }
         });

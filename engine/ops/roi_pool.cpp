@@ -236,7 +236,7 @@ void max_pool(const Tensor& x, const Tensor& rois, float scale, Tensor& out) {
     for (int64_t r = begin; r < end; ++r) {
       const T* roi = rois.data<T>() + r * 5;
       const auto batch = to_integer<int64_t>(roi[0]);
-      require(batch >= 0 && batch < x.dim(0), ErrorCode::invalid_argument,
+      require(!std::isnan(roi[0]) && batch >= 0 && batch < x.dim(0), ErrorCode::invalid_argument,
               "batch index {} is out of range for {}", batch, x.dim(0));
       for (int64_t i = 0; i < rows; ++i) {
         const Span v = bin_span(roi[2], roi[4], scale, i, rows, height);
