@@ -275,8 +275,10 @@ std::vector<OpDef> roi_ops() {
                                         {"output_width", AttributeType::int_, int64_t{1}},
                                         {"sampling_ratio", AttributeType::int_, int64_t{0}},
                                         {"spatial_scale", AttributeType::float_, 1.0f}};
+  const AttributeDef coordinates{"coordinate_transformation_mode", AttributeType::string,
+                                 std::string_view("half_pixel")};
   std::vector<AttributeDef> later = first;
-  later.push_back({"coordinate_transformation_mode", AttributeType::string, std::string_view("half_pixel")});
+  later.push_back(coordinates);
   const OpDef align{.name = "RoiAlign",
                     .min_inputs = 3,
                     .max_inputs = 3,
