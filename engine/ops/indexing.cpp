@@ -34,7 +34,8 @@ Dims strides_of(const Dims& dims) {
 std::span<const OpDef> indexing_ops() {
   static const std::vector<OpDef> ops = [] {
     std::vector<OpDef> all;
-    for (auto part : {gather_ops, scatter_ops, pick_ops}) std::ranges::move(part(), std::back_inserter(all));
+    for (auto part : {gather_ops, scatter_ops, pick_ops, unique_ops, tensor_scatter_ops})
+      std::ranges::move(part(), std::back_inserter(all));
     return all;
   }();
   return ops;

@@ -22,8 +22,10 @@ int64_t wrap_index(int64_t index, int64_t size);
 // Row-major strides, in elements.
 Dims strides_of(const Dims& dims);
 
-std::vector<OpDef> gather_ops();   // gather.cpp: Gather, GatherElements, GatherND
-std::vector<OpDef> scatter_ops();  // scatter.cpp: Scatter, ScatterElements, ScatterND
-std::vector<OpDef> pick_ops();     // pick.cpp: TopK, OneHot, NonZero, Compress
+std::vector<OpDef> gather_ops();          // gather.cpp: Gather, GatherElements, GatherND
+std::vector<OpDef> scatter_ops();         // scatter.cpp: Scatter, ScatterElements, ScatterND
+std::vector<OpDef> pick_ops();            // pick.cpp: TopK, OneHot, NonZero, Compress
+std::vector<OpDef> unique_ops();          // unique.cpp
+std::vector<OpDef> tensor_scatter_ops();  // tensor_scatter.cpp
 
 }  // namespace plica

@@ -8,6 +8,7 @@
 namespace plica {
 
 std::vector<OpDef> matrix_ops();          // matrix_ops.cpp: MatMul, Gemm
+std::vector<OpDef> determinant_ops();     // determinant.cpp: Det
 std::vector<OpDef> conv_ops();            // conv.cpp
 std::vector<OpDef> conv_transpose_ops();  // conv_transpose.cpp
 

@@ -1,0 +1,135 @@
+#include "engine/ops/image_decode.h"
+
+#include <algorithm>
+#include <climits>
+#include <cstdlib>
+#include <memory>
+#include <string_view>
+
+#include "engine/core/fail.h"
+#include "engine/ops/jpeg_samples.h"
+
+namespace {
+
+// stb_image unpacks PNG data without a bound of its own: no allocation may be larger than the picture
+// justifies.
+thread_local size_t allocation_limit = 0;
+
+void* bounded_realloc(void* old, size_t size) {
+  return size > allocation_limit ? nullptr : std::realloc(old, size);
+}
+
+}  // namespace
+
+#define STBI_MALLOC(size) bounded_realloc(nullptr, size)
+#define STBI_REALLOC(old, size) bounded_realloc(old, size)
+#define STBI_FREE(old) std::free(old)
+#define STBI_ONLY_PNG
+#define STBI_ONLY_JPEG
+#define STBI_ONLY_BMP
+#define STBI_ONLY_PNM
+#define STBI_NO_STDIO
+#define STBI_MAX_DIMENSIONS 65535
+#define STB_IMAGE_STATIC
+#define STB_IMAGE_IMPLEMENTATION
+#pragma GCC diagnostic push
+#pragma GCC diagnostic ignored "-Wunused-function"
+#include <stb/stb_image.h>
+#pragma GCC diagnostic pop
+
+namespace plica {
+namespace {
+
+constexpr int64_t kMostPixels = int64_t{1} << 27;
+
+// The format, of those that ImageDecoder lists, when it is one that stb_image does not decode.
+std::optional<std::string_view> foreign_format(std::string_view bytes) {
+  using namespace std::string_view_literals;
+  if (bytes.starts_with("\0\0\0\x0cjP  "sv) || bytes.starts_with("\xff\x4f\xff\x51")) return "JPEG 2000";
+  for (const auto tiff : {"II*\0"sv, "MM\0*"sv, "II+\0"sv, "MM\0+"sv})
+    if (bytes.starts_with(tiff)) return "TIFF";
+  if (bytes.starts_with("RIFF") && bytes.substr(0, 12).ends_with("WEBP")) return "WebP";
+  if (bytes.size() > 2 && bytes[0] == 'P' && (bytes[2] == '\n' || bytes[2] == ' ' || bytes[2] == '\r')) {
+    if (bytes[1] == '4') return "PBM";
+    if (bytes[1] >= '1' && bytes[1] <= '3') return "PNM in text";
+    if (bytes[1] == '7') return "PAM";
+  }
+  return std::nullopt;
+}
+
+// A JPEG with the rounding of jpeg_samples.h. stb_image reads the file and unpacks the components; how it
+// would upsample them is not how the specification says. Nothing when that fails, or for another number of
+// components.
+std::optional<Picture> decode_jpeg(stbi__context& source) {
+  const auto jpeg = std::make_unique<stbi__jpeg>();
+  jpeg->s = &source;
+  stbi__setup_jpeg(jpeg.get());
+  jpeg->idct_block_kernel = [](stbi_uc* out, int stride, short* data) {
+    inverse_cosine_transform(out, stride, data);
+  };
+  source.img_n = 0;  // the components that the next line's cleanup may free
+  const std::unique_ptr<stbi__jpeg, decltype(&stbi__cleanup_jpeg)> components(jpeg.get(), stbi__cleanup_jpeg);
+  if (!stbi__decode_jpeg_image(jpeg.get())) return std::nullopt;
+  if (source.img_n != 1 && source.img_n != 3) return std::nullopt;
+  Picture picture{source.img_x, source.img_y, source.img_n, {}};
+  std::vector<uint8_t> planes[3];
+  for (int i = 0; i < picture.channels; ++i) {
+    const auto& c = jpeg->img_comp[i];
+    const int across = jpeg->img_h_max / c.h, down = jpeg->img_v_max / c.v;
+    const SamplePlane plane{
+        c.data, c.w2, (picture.width + across - 1) / across, (picture.height + down - 1) / down,
+        across, down};
+    if (plane.width > c.w2 || plane.height > c.h2) return std::nullopt;
+    planes[i] = upsample(plane, picture.width, picture.height);
+  }
+  if (picture.channels == 1) {
+    picture.pixels = std::move(planes[0]);
+    return picture;
+  }
+  const bool is_rgb = jpeg->rgb == 3 || (jpeg->app14_color_transform == 0 && !jpeg->jfif);
+  picture.pixels.resize(planes[0].size() * 3);
+  for (size_t i = 0; i < planes[0].size(); ++i) {
+    uint8_t* rgb = picture.pixels.data() + 3 * i;
+    if (is_rgb) {
+      for (size_t c = 0; c < 3; ++c) rgb[c] = planes[c][i];
+    } else {
+      to_rgb(planes[0][i], planes[1][i], planes[2][i], rgb);
+    }
+  }
+  return picture;
+}
+
+}  // namespace
+
+std::optional<Picture> decode_picture(std::span<const uint8_t> bytes) {
+  if (bytes.empty() || bytes.size() > INT_MAX) return std::nullopt;
+  const std::string_view text(reinterpret_cast<const char*>(bytes.data()), bytes.size());
+  if (const auto format = foreign_format(text))
+    fail(ErrorCode::unsupported, "a picture in the format {}", *format);
+  const int size = static_cast<int>(bytes.size());
+  int width = 0, height = 0, channels = 0;
+  allocation_limit = size_t{64} << 20;
+  if (!stbi_info_from_memory(bytes.data(), size, &width, &height, &channels) || width <= 0 || height <= 0)
+    return std::nullopt;
+  const int64_t pixels = int64_t{width} * height;
+  require(pixels <= kMostPixels, ErrorCode::limit, "a picture of {} x {} pixels", width, height);
+  // The largest buffer is a PNG's unpacked rows: up to 8 bytes a pixel and one a row; stb doubles it as it
+  // grows.
+  allocation_limit = static_cast<size_t>(pixels + height) * 16 + (size_t{1} << 20);
+  if (text.starts_with("\xff\xd8")) {
+    stbi__context source;
+    stbi__start_mem(&source, bytes.data(), size);
+    if (auto picture = decode_jpeg(source)) return picture;
+  }
+  const std::unique_ptr<stbi_uc, decltype(&std::free)> decoded(
+      stbi_load_from_memory(bytes.data(), size, &width, &height, &channels, 0), &std::free);
+  if (!decoded) return std::nullopt;
+  // Grey, grey and alpha, RGB, or RGB and alpha.
+  Picture picture{width, height, channels <= 2 ? 1 : 3, {}};
+  picture.pixels.resize(static_cast<size_t>(pixels * picture.channels));
+  for (int64_t i = 0; i < pixels; ++i)
+    std::copy_n(decoded.get() + i * channels, picture.channels, picture.pixels.data() + i * picture.channels);
+  return picture;
+}
+
+}  // namespace plica
