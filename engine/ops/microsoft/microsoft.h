@@ -1,0 +1,23 @@
+// The parts of the com.microsoft family, which microsoft.cpp joins: operators that exporters and ONNX
+// Runtime's optimizer write into files. Their definitions: ONNX Runtime's docs/ContribOperators.md. All have
+// version 1 only.
+#pragma once
+
+#include <vector>
+
+#include "engine/ops/op_def.h"
+
+namespace plica {
+
+inline constexpr std::string_view kMicrosoft = "com.microsoft";
+
+std::vector<OpDef> fused_linear_ops();  // FusedConv, FusedMatMul, FusedGemm
+std::vector<OpDef> gelu_ops();          // Gelu, BiasGelu, FastGelu, QuickGelu, BiasAdd
+std::vector<OpDef>
+fused_layer_normalization_ops();            // (Skip)(Simplified)LayerNormalization, EmbedLayerNormalization
+std::vector<OpDef> quantized_matrix_ops();  // QGemm, MatMulIntegerToFloat, DynamicQuantizeMatMul, MatMulNBits
+std::vector<OpDef> quantized_elementwise_ops();  // QLinearAdd, QLinearSigmoid, QLinearConcat, ...
+std::vector<OpDef> quantized_pool_ops();         // QLinearAveragePool, QLinearGlobalAveragePool
+std::vector<OpDef> quantize_linear_ops();        // QuantizeLinear, DequantizeLinear
+
+}  // namespace plica
