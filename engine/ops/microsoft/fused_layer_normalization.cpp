@@ -134,6 +134,7 @@ void evaluate_skip(EvaluateContext& context) {
 enum EmbedInput { kIds, kSegmentIds, kWords, kPositions, kSegments, kGamma, kBeta, kMask, kPositionIds };
 
 void infer_embed(InferContext& context) {
+  for (int i : {kWords, kPositions, kGamma, kBeta}) context.input(i);  // the ones between may be left out
   const auto& ids = context.input_shape(kIds);
   require(!ids || ids->rank() == 2, ErrorCode::invalid_model, "input_ids has rank {}, not 2",
           ids ? ids->rank() : 0);
@@ -246,7 +247,7 @@ std::vector<OpDef> fused_layer_normalization_ops() {
                  .evaluate = evaluate_skip<false>});
   ops.push_back({.name = "EmbedLayerNormalization",
                  .domain = kMicrosoft,
-                 .min_inputs = 7,
+                 .min_inputs = 1,
                  .max_inputs = 9,
                  .max_outputs = 3,
                  .input_types = {kInt32, kInt32, kFloats, kFloats, kFloats, kFloats, kFloats, kInt32, kInt32},

@@ -1,7 +1,6 @@
 // Elementwise and layout operators on 8-bit tensors with scales and zero points: each is the ai.onnx operator
 // on the dequantized inputs, quantized again.
 #include <algorithm>
-#include <cmath>
 
 #include "engine/core/dispatch.h"
 #include "engine/ops/activation_functions.h"
@@ -11,7 +10,7 @@
 #include "engine/ops/integer_product.h"
 #include "engine/ops/microsoft/microsoft.h"
 #include "engine/ops/microsoft/quantized_tensor.h"
-#include "engine/ops/strided_copy.h"
+#include "engine/ops/saturate.h"
 
 namespace plica {
 namespace {
@@ -67,16 +66,19 @@ void infer_binary(InferContext& context) {
   context.set_output(0, a, broadcast_shapes(context.input_shape(0), context.input_shape(3)));
 }
 
-// combine(A - A_zero_point, B - B_zero_point), requantized by `factor`.
+// saturate(round(op(A - A_zero_point, B - B_zero_point) + C_zero_point)): the operators' formulas add the
+// zero point before they round.
 template <class Op>
-void combine(EvaluateContext& context, float factor, const Op& op) {
+void combine(EvaluateContext& context, const Op& op) {
   const Tensor a = centered(context.input(0), context.maybe_input(2)),
                b = centered(context.input(3), context.maybe_input(5));
   Tensor& y = context.output();
-  Tensor wide(DataType::float32, y.dims());
-  apply_broadcast(a.data<float>(), a.dims(), b.data<float>(), b.dims(), wide.mutable_data<float>(), y.dims(),
-                  op);
-  requantize(wide, y.dims(), Tensor::scalar(factor), {}, context.maybe_input(7), y);
+  const Tensor* zero_point = context.maybe_input(7);
+  dispatch<TypeList<uint8_t, int8_t>>(y.type(), [&]<class T>(std::type_identity<T>) {
+    const float zero = zero_point ? static_cast<float>(*zero_point->data<T>()) : 0;
+    apply_broadcast(a.data<float>(), a.dims(), b.data<float>(), b.dims(), y.mutable_data<T>(), y.dims(),
+                    [zero, &op](float p, float q) { return saturate_rounded<T>(op(p, q) + zero, 0); });
+  });
 }
 
 float scale_of(const EvaluateContext& context, int i) { return *context.input(i).data<float>(); }
@@ -84,12 +86,12 @@ float scale_of(const EvaluateContext& context, int i) { return *context.input(i)
 void evaluate_add(EvaluateContext& context) {
   const float a = scale_of(context, 1) / scale_of(context, 6),
               b = scale_of(context, 4) / scale_of(context, 6);
-  combine(context, 1, [a, b](float x, float y) { return a * x + b * y; });
+  combine(context, [a, b](float x, float y) { return a * x + b * y; });
 }
 
 void evaluate_mul(EvaluateContext& context) {
-  combine(context, scale_of(context, 1) * scale_of(context, 4) / scale_of(context, 6),
-          [](float x, float y) { return x * y; });
+  const float factor = scale_of(context, 1) * scale_of(context, 4) / scale_of(context, 6);
+  combine(context, [factor](float x, float y) { return x * y * factor; });
 }
 
 // ---- QLinearWhere: condition, X, x_scale, x_zero_point, Y, y_scale, y_zero_point, z_scale, z_zero_point
@@ -157,7 +159,7 @@ std::vector<OpDef> quantized_elementwise_ops() {
     def.domain = kMicrosoft;
     ops.push_back(std::move(def));
   };
-  const OpDef unary{.min_inputs = 4,
+  const OpDef unary{.min_inputs = 2,
                     .max_inputs = 5,
                     .input_types = {kInt8, kFloat32, kInt8, kFloat32, kInt8},
                     .infer = infer_unary};
@@ -175,7 +177,7 @@ std::vector<OpDef> quantized_elementwise_ops() {
   op.attributes = {{"axis", AttributeType::int_, int64_t{-1}}, {"opset", AttributeType::int_, Required{}}};
   add(op);
   op = {.name = "QLinearAdd",
-        .min_inputs = 7,
+        .min_inputs = 2,
         .max_inputs = 8,
         .input_types = {kInt8, kFloat32, kInt8, kInt8, kFloat32, kInt8, kFloat32, kInt8},
         .infer = infer_binary,

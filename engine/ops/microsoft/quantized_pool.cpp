@@ -69,7 +69,7 @@ std::vector<OpDef> quantized_pool_ops() {
   const AttributeDef channels_last{"channels_last", AttributeType::int_, int64_t{0}};
   OpDef op{.name = "QLinearGlobalAveragePool",
            .domain = kMicrosoft,
-           .min_inputs = 4,
+           .min_inputs = 2,
            .max_inputs = 5,
            .input_types = {kInt8, kFloat32, kInt8, kFloat32, kInt8},
            .attributes = {channels_last},

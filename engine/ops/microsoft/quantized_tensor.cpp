@@ -24,6 +24,7 @@ float zero_of(const Tensor* zero_point) {
 }  // namespace
 
 void require_quantization(const InferContext& context, int tensor, int scale, int zero_point) {
+  context.input(scale);
   for (int i : {scale, zero_point}) {
     if (!context.has_input(i) || !context.input_shape(i)) continue;
     const auto dims = context.input_shape(i)->known();
