@@ -15,9 +15,13 @@ std::vector<OpDef> fused_linear_ops();  // FusedConv, FusedMatMul, FusedGemm
 std::vector<OpDef> gelu_ops();          // Gelu, BiasGelu, FastGelu, QuickGelu, BiasAdd
 std::vector<OpDef>
 fused_layer_normalization_ops();            // (Skip)(Simplified)LayerNormalization, EmbedLayerNormalization
-std::vector<OpDef> quantized_matrix_ops();  // QGemm, MatMulIntegerToFloat, DynamicQuantizeMatMul, MatMulNBits
+std::vector<OpDef> quantized_matrix_ops();  // QGemm, MatMulIntegerToFloat, DynamicQuantizeMatMul
+std::vector<OpDef> matmul_nbits_ops();
 std::vector<OpDef> quantized_elementwise_ops();  // QLinearAdd, QLinearSigmoid, QLinearConcat, ...
 std::vector<OpDef> quantized_pool_ops();         // QLinearAveragePool, QLinearGlobalAveragePool
+std::vector<OpDef> rotary_embedding_ops();       // RotaryEmbedding
+std::vector<OpDef> multi_head_attention_ops();   // MultiHeadAttention, Attention
+std::vector<OpDef> group_query_attention_ops();  // GroupQueryAttention
 std::vector<OpDef> quantize_linear_ops();        // QuantizeLinear, DequantizeLinear
 
 }  // namespace plica

@@ -2,7 +2,6 @@
 //   MatMulIntegerToFloat:   MatMulInteger(A, B) * a_scale * b_scale + bias
 //   DynamicQuantizeMatMul:  the same with A quantized by DynamicQuantizeLinear first
 //   QGemm:                  alpha * a_scale * b_scale * (A' * B' + C), quantized when there is a y_scale
-//   MatMulNBits:            A * B' + bias, B dequantized from blocks of 2, 4 or 8 bits
 #include <algorithm>
 #include <array>
 
