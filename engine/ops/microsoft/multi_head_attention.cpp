@@ -131,8 +131,8 @@ void infer_multi_head_attention(InferContext& context) {
           ErrorCode::invalid_model, "past_value has shape {}, past_key {}",
           past_value ? to_string(*past_value) : "", past ? to_string(*past) : "");
   const int64_t columns = l.heads * l.value_size, projected = 2 * l.heads * l.size + columns;
-  require(!bias || (*bias == Dims{projected} && !l.kv_heads_first), ErrorCode::invalid_model,
-          "bias has shape {}, expected [{}]", bias ? to_string(*bias) : "", projected);
+  require(!bias || *bias == Dims{projected}, ErrorCode::invalid_model, "bias has shape {}, expected [{}]",
+          bias ? to_string(*bias) : "", projected);
   if (mask) require_padding_mask(*mask, l.batch, l.queries, l.keys());
   require_attention_bias(context, kScoreBias, l.batch, l.heads, l.queries, l.keys());
   context.set_output(0, type, Shape{l.batch, l.queries, columns});
@@ -181,11 +181,14 @@ void evaluate_multi_head_attention(EvaluateContext& context) {
   if (bias.defined()) {
     const int64_t columns = l.heads * l.size;
     biased[0] = add_bias(q, l, l.queries, l.size, bias.data<float>());
-    biased[1] = add_bias(k, l, l.rows, l.size, bias.data<float>() + columns);
-    biased[2] = add_bias(v, l, l.rows, l.value_size, bias.data<float>() + 2 * columns);
     q = rows_first(biased[0].data<float>(), l.heads, l.queries, l.size);
-    k = rows_first(biased[1].data<float>(), l.heads, l.rows, l.size);
-    v = rows_first(biased[2].data<float>(), l.heads, l.rows, l.value_size);
+    // Keys and values whose heads come first were projected before, with their bias.
+    if (!l.kv_heads_first) {
+      biased[1] = add_bias(k, l, l.rows, l.size, bias.data<float>() + columns);
+      biased[2] = add_bias(v, l, l.rows, l.value_size, bias.data<float>() + 2 * columns);
+      k = rows_first(biased[1].data<float>(), l.heads, l.rows, l.size);
+      v = rows_first(biased[2].data<float>(), l.heads, l.rows, l.value_size);
+    }
   }
   Tensor present_key, present_value;
   if (past_key.defined() || context.has_output(1) || context.has_output(2)) {
