@@ -30,10 +30,8 @@ struct AddedRow {
   }
 };
 
-// exp(x - max) / sum for elements [begin, end) of a row, zeros elsewhere.
-void softmax_row(float* row, int64_t count, Visible seen, const float* sink) {
-  std::fill(row, row + seen.begin, 0.0f);
-  std::fill(row + seen.end, row + count, 0.0f);
+// exp(x - max) / sum for the elements that are seen.
+void softmax_row(float* row, Visible seen, const float* sink) {
   if (seen.begin == seen.end) return;
   float largest = sink ? *sink : -std::numeric_limits<float>::infinity();
   for (int64_t i = seen.begin; i < seen.end; ++i) largest = std::max(largest, row[i]);
@@ -70,8 +68,11 @@ void attend_strip(const AttentionProblem& p, int64_t b, int64_t n, int64_t first
     }
     AddedRow(p.bias, b, n, s).add_to(row, p.keys);
     AddedRow(p.mask, b, n, s).add_to(row, p.keys);
+    const Visible seen = visible_to(p, b, s);
+    std::fill(row, row + seen.begin, 0.0f);
+    std::fill(row + seen.end, row + p.keys, 0.0f);
     if (p.scores_before) std::copy_n(row, p.keys, p.scores_before + offset);
-    softmax_row(row, p.keys, visible_to(p, b, s), p.sinks ? p.sinks + n : nullptr);
+    softmax_row(row, seen, p.sinks ? p.sinks + n : nullptr);
     if (p.scores_after) std::copy_n(row, p.keys, p.scores_after + offset);
     std::fill_n(p.out.of(b, n) + s * p.out.row, p.value_size, 0.0f);
   }

@@ -51,7 +51,8 @@ struct AttentionProblem {
   std::function<Visible(int64_t b, int64_t s)> visible;
   // By head: a score that takes part in the softmax's sum alone. Null: none.
   const float* sinks = nullptr;
-  // Receives the scores before or after the softmax, [batch, heads, queries, keys]. Null: nobody asks.
+  // Receives the scores before or after the softmax, [batch, heads, queries, keys], 0 where a key is not
+  // seen. Null: nobody asks.
   float* scores_before = nullptr;
   float* scores_after = nullptr;
 };

@@ -67,6 +67,13 @@ Layout layout_of(const AttributeReader& attributes, const Dims& query, const Dim
   return l;
 }
 
+// The cache that comes out is no larger than what is given.
+void require_total(const Layout& l, int64_t total) {
+  require(total >= 1 && total >= l.rows && total <= checked_add(l.past_rows, l.rows),
+          ErrorCode::invalid_model, "total_sequence_length is {}, after {} past rows and {} new ones", total,
+          l.past_rows, l.rows);
+}
+
 void require_supported(const InferContext& context) {
   const AttributeReader& attributes = context.attributes();
   const int64_t causal = attributes.i("causal"), window = attributes.i("local_window_size"),
@@ -131,6 +138,7 @@ void infer_group_query_attention(InferContext& context) {
   context.set_output(0, type, Shape{l.batch, l.rows, l.heads * l.size});
   // The cache grows to the total length, which is a value.
   if (const auto length = context.input_ints(kTotal); length && length->size() == 1) {
+    require_total(l, (*length)[0]);
     const int64_t rows = std::max(l.past_rows, (*length)[0]);
     for (int i : {1, 2}) context.set_output(i, type, Shape{l.batch, l.kv_heads, rows, l.size});
     context.set_output(3, type, Shape{l.batch, l.heads, l.rows, (*length)[0]});
@@ -148,8 +156,7 @@ struct Cache {
 
   Cache(const EvaluateContext& context, const Layout& l) {
     total = *context.input(kTotal).data<int32_t>();
-    require(total >= l.rows && total >= 1, ErrorCode::invalid_argument,
-            "total_sequence_length is {}, query has {} rows", total, l.rows);
+    require_total(l, total);
     rows = std::max(l.past_rows, total);
     const bool first_prompt = total == l.rows;
     for (int64_t b = 0; b < l.batch; ++b) {

@@ -39,7 +39,7 @@ void evaluate_leaky_relu(EvaluateContext& context) {
 const OpDef& softmax(const AttributeReader& attributes) {
   const int64_t opset = attributes.i("opset");
   require(opset >= 1, ErrorCode::invalid_model, "opset is {}", opset);
-  return base_op("Softmax", opset);
+  return base_op("Softmax", std::min<int64_t>(opset, 13));
 }
 
 void infer_softmax(InferContext& context) {
@@ -100,6 +100,9 @@ void infer_where(InferContext& context) {
   require_quantization(context, 1, 2, 3);
   require_quantization(context, 4, 5, 6);
   require_quantization(context, 1, 7, 8);
+  const DataType x = context.input_type(1), y = context.input_type(4);
+  require(x == y || x == DataType::undefined || y == DataType::undefined, ErrorCode::invalid_model,
+          "the choices are of types {} and {}", to_string(x), to_string(y));
   const std::optional<Shape>* shapes[] = {&context.input_shape(0), &context.input_shape(1),
                                           &context.input_shape(4)};
   context.set_output(0, context.input_type(1), broadcast_shapes(shapes));

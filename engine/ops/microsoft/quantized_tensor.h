@@ -19,19 +19,18 @@ Tensor dequantize(const Tensor& x, const Tensor& scale, const Tensor* zero_point
 // saturate(round(x / scale) + zero_point); x: float32.
 void quantize(const Tensor& x, const Tensor& scale, const Tensor* zero_point, Tensor& out);
 
-// out = quantize(op(dequantize(x))) for any 8-bit type, by a table of all values.
+// All 256 values of an 8-bit type, by byte.
+Tensor all_values(DataType type);
+
+// out[i] = table[x[i]]; the table is of out's type, by x's bytes.
+void look_up(const Tensor& x, const Tensor& table, Tensor& out);
+
 struct ElementQuantization {
   const Tensor& scale;
   const Tensor* zero_point;
 };
-template <class Op>
-void map_quantized(const Tensor& x, const ElementQuantization& from, const ElementQuantization& to,
-                   Tensor& out, const Op& op);
-void look_up(const Tensor& x, const Tensor& table, Tensor& out);  // table: of out's type, by x's 256 bytes
 
-// All 256 values of an 8-bit type, by byte.
-Tensor all_values(DataType type);
-
+// out = quantize(op(dequantize(x))), by a table of all values.
 template <class Op>
 void map_quantized(const Tensor& x, const ElementQuantization& from, const ElementQuantization& to,
                    Tensor& out, const Op& op) {
