@@ -3,6 +3,7 @@
 // decoded a strip of rows at a time, so that they never exist as a whole.
 #include <algorithm>
 #include <bit>
+#include <numeric>
 
 #include "engine/core/checked.h"
 #include "engine/core/parallel.h"
@@ -98,6 +99,32 @@ void infer_matmul_nbits(InferContext& context) {
   context.set_output(0, type, std::move(out));
 }
 
+// (q - zero) * scale for `count` packed numbers.
+template <int kBits>
+void decode_block(const uint8_t* packed, int64_t count, float zero, float scale, float* out) {
+  constexpr int64_t kPerByte = 8 / kBits;
+  constexpr int kMask = (1 << kBits) - 1;
+  const int64_t bytes = count / kPerByte;
+  for (int64_t i = 0; i < bytes; ++i) {
+    for (int j = 0; j < kPerByte; ++j)
+      out[i * kPerByte + j] = (static_cast<float>(packed[i] >> (j * kBits) & kMask) - zero) * scale;
+  }
+  for (int64_t i = bytes * kPerByte; i < count; ++i)
+    out[i] = (static_cast<float>(packed[bytes] >> (i % kPerByte * kBits) & kMask) - zero) * scale;
+}
+
+// The sum of x[i] * y[i], in parts that vectorize.
+float dot(const float* x, const float* y, int64_t count) {
+  constexpr int64_t kParts = 16;
+  float parts[kParts] = {};
+  int64_t i = 0;
+  for (; i + kParts <= count; i += kParts) {
+    for (int64_t j = 0; j < kParts; ++j) parts[j] += x[i + j] * y[i + j];
+  }
+  for (; i < count; ++i) parts[i % kParts] += x[i] * y[i];
+  return std::accumulate(parts, parts + kParts, 0.0f);
+}
+
 // The weights as floats, by rows.
 class Decoder {
  public:
@@ -128,9 +155,9 @@ class Decoder {
           out[k] =
               (static_cast<float>(p_.number(packed, k)) - zero(row, groups_[k])) * scale(row, groups_[k]);
       } else {
-        const float factor = scale(row, block), shift = zero(row, block);
-        for (int64_t k = begin; k < end; ++k)
-          out[k] = (static_cast<float>(p_.number(packed, k)) - shift) * factor;
+        const uint8_t* bytes = packed + block * p_.block_bytes();
+        const auto decode = p_.bits == 8 ? decode_block<8> : p_.bits == 4 ? decode_block<4> : decode_block<2>;
+        decode(bytes, end - begin, zero(row, block), scale(row, block), out + begin);
       }
     }
   }
@@ -163,15 +190,23 @@ void evaluate_matmul_nbits(EvaluateContext& context) {
                     [](float, float b) { return b; });
   }
   if (context.input(kWeights).size() != 0 && p.columns != 0) {
-    constexpr int64_t kStrip = 64;
+    constexpr int64_t kStrip = 64, kFewRows = 8;
     const Decoder decoder(context, p);
+    const float* from = a.data<float>();
+    const int64_t rows = y.size() / p.rows;
     parallel_for((p.rows + kStrip - 1) / kStrip, 1, [&](int64_t begin, int64_t end) {
       std::vector<float> strip(static_cast<size_t>(std::min(kStrip, p.rows) * p.columns));
       for (int64_t i = begin; i < end; ++i) {
         const int64_t first = i * kStrip, count = std::min(kStrip, p.rows - first);
-        for (int64_t row = 0; row < count; ++row)
-          decoder.decode_row(first + row, strip.data() + row * p.columns);
-        add_product<float>(y.size() / p.rows, count, p.columns, {a.data<float>(), p.columns, 1},
+        for (int64_t row = 0; row < count; ++row) {
+          float* weights = strip.data() + row * p.columns;
+          decoder.decode_row(first + row, weights);
+          // A token or a few: packing for a blocked product would cost more than the product.
+          for (int64_t r = 0; rows < kFewRows && r < rows; ++r)
+            to[r * p.rows + first + row] += dot(from + r * p.columns, weights, p.columns);
+        }
+        if (rows < kFewRows) continue;
+        add_product<float>(rows, count, p.columns, {from, p.columns, 1},
                            MatrixView<float>{strip.data(), 1, p.columns}, to + first, p.rows);
       }
     });

@@ -7,7 +7,6 @@
 #include "engine/ops/broadcast.h"
 #include "engine/ops/delegate.h"
 #include "engine/ops/elementwise.h"
-#include "engine/ops/integer_product.h"
 #include "engine/ops/microsoft/microsoft.h"
 #include "engine/ops/microsoft/quantized_tensor.h"
 #include "engine/ops/saturate.h"
@@ -70,14 +69,18 @@ void infer_binary(InferContext& context) {
 // zero point before they round.
 template <class Op>
 void combine(EvaluateContext& context, const Op& op) {
-  const Tensor a = centered(context.input(0), context.maybe_input(2)),
-               b = centered(context.input(3), context.maybe_input(5));
+  const Tensor &a = context.input(0), &b = context.input(3);
   Tensor& y = context.output();
-  const Tensor* zero_point = context.maybe_input(7);
   dispatch<TypeList<uint8_t, int8_t>>(y.type(), [&]<class T>(std::type_identity<T>) {
-    const float zero = zero_point ? static_cast<float>(*zero_point->data<T>()) : 0;
-    apply_broadcast(a.data<float>(), a.dims(), b.data<float>(), b.dims(), y.mutable_data<T>(), y.dims(),
-                    [zero, &op](float p, float q) { return saturate_rounded<T>(op(p, q) + zero, 0); });
+    const auto zero_of = [&](int i) {
+      return context.has_input(i) ? static_cast<float>(*context.input(i).data<T>()) : 0.0f;
+    };
+    const float a_zero = zero_of(2), b_zero = zero_of(5), zero = zero_of(7);
+    apply_broadcast(a.data<T>(), a.dims(), b.data<T>(), b.dims(), y.mutable_data<T>(), y.dims(),
+                    [=](T p, T q) {
+                      const float value = op(static_cast<float>(p) - a_zero, static_cast<float>(q) - b_zero);
+                      return saturate_rounded<T>(value + zero, 0);
+                    });
   });
 }
 
