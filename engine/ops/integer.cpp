@@ -64,11 +64,13 @@ Dims channel_dims(const Tensor& parameter, size_t rank, size_t axis) {
 // The exact sums; `x_zero` and `w_zero` may be null.
 void convolve(const EvaluateContext& context, const Tensor& x, const Tensor* x_zero, const Tensor& w,
               const Tensor* w_zero, Tensor& sums) {
-  const int64_t depth =
-      std::accumulate(w.dims().begin() + 1, w.dims().end(), int64_t{1}, std::multiplies<>());
+  Contraction contraction{
+      .length = w.dim(1),
+      .terms = std::accumulate(w.dims().begin() + 2, w.dims().end(), int64_t{1}, std::multiplies<>())};
+  if (context.attributes().i("group") == 1) contraction.a_axis = contraction.b_axis = 1;
   const auto rank = static_cast<size_t>(w.rank());
   integer_product(conv(), context, centered(x, x_zero),
-                  centered(w, w_zero, w_zero ? channel_dims(*w_zero, rank, 0) : Dims{}), depth, sums);
+                  centered(w, w_zero, w_zero ? channel_dims(*w_zero, rank, 0) : Dims{}), contraction, sums);
 }
 
 void infer_conv_integer(InferContext& context) {
@@ -149,7 +151,7 @@ void infer_matmul_integer(InferContext& context) {
 void evaluate_matmul_integer(EvaluateContext& context) {
   const Tensor &a = context.input(0), &b = context.input(1);
   integer_product(matmul(), context, by_row(a, context.maybe_input(2)), by_column(b, context.maybe_input(3)),
-                  a.dim(-1), context.output());
+                  Contraction::of_matmul(a, b), context.output());
 }
 
 void infer_qlinear_matmul(InferContext& context) {
@@ -171,7 +173,7 @@ void evaluate_qlinear_matmul(EvaluateContext& context) {
   Tensor sums;
   if (is_integer(a.type()) && is_integer(b.type())) {
     sums = Tensor(DataType::int32, y.dims());
-    integer_product(matmul(), context, wide_a, wide_b, a.dim(-1), sums);
+    integer_product(matmul(), context, wide_a, wide_b, Contraction::of_matmul(a, b), sums);
   } else {
     wide_a = cast_tensor(wide_a, DataType::float64);
     wide_b = cast_tensor(wide_b, DataType::float64);

@@ -9,6 +9,7 @@
 #include "engine/ops/broadcast.h"
 #include "engine/ops/cast.h"
 #include "engine/ops/saturate.h"
+#include "engine/ops/strided_copy.h"
 
 namespace plica {
 namespace {
@@ -17,6 +18,32 @@ double largest_magnitude(const Tensor& x) {
   float largest = 0;
   for (float v : x.values<float>()) largest = std::max(largest, std::abs(v));
   return largest;
+}
+
+// The largest magnitude up to which all integers are float32.
+constexpr double kExact = 0x1p24;
+
+// Positions [first, first + count) of an axis.
+Tensor slice_axis(const Tensor& x, int axis, int64_t first, int64_t count) {
+  Dims dims = x.dims();
+  dims[static_cast<size_t>(axis)] = count;
+  Tensor out(x.type(), dims);
+  const Dims strides = row_major_strides(x.dims());
+  copy_strided(x.type(), dims, element_address(x, first * strides[static_cast<size_t>(axis)]), strides,
+               out.mutable_raw(), row_major_strides(dims));
+  return out;
+}
+
+// out += sums, integers within the range of Integer.
+template <class Integer, class F>
+void add_wrapped(std::span<const F> sums, Tensor& out) {
+  int32_t* to = out.mutable_data<int32_t>();
+  const F* from = sums.data();
+  parallel_for(out.size(), 16384, [=](int64_t begin, int64_t end) {
+    for (int64_t i = begin; i < end; ++i)
+      to[i] = static_cast<int32_t>(static_cast<uint32_t>(to[i]) +
+                                   static_cast<uint32_t>(static_cast<Integer>(from[i])));
+  });
 }
 
 template <class T>
@@ -40,21 +67,32 @@ Tensor centered(const Tensor& x, const Tensor* zero_point, const Dims& dims) {
 }
 
 void integer_product(const OpDef& base, const EvaluateContext& context, const Tensor& a, const Tensor& b,
-                     int64_t depth, Tensor& out) {
-  const double largest = static_cast<double>(depth) * largest_magnitude(a) * largest_magnitude(b);
-  if (largest <= 0x1p24) {
+                     const Contraction& contraction, Tensor& out) {
+  const double largest_term =
+      largest_magnitude(a) * largest_magnitude(b) * static_cast<double>(contraction.terms);
+  if (static_cast<double>(contraction.length) * largest_term <= kExact) {
     Tensor sums(DataType::float32, out.dims());
     evaluate_by(base, context, {&a, &b}, sums);
     return cast_elements(sums, out);
   }
+  std::fill_n(out.mutable_data<int32_t>(), out.size(), 0);
+  const auto part = static_cast<int64_t>(kExact / largest_term);
+  // Sums of few products would be more addition than multiplication.
+  if (contraction.a_axis >= 0 && part * contraction.terms >= 64) {
+    Tensor sums(DataType::float32, out.dims());
+    for (int64_t first = 0; first < contraction.length; first += part) {
+      const int64_t count = std::min(part, contraction.length - first);
+      const Tensor part_a = slice_axis(a, contraction.a_axis, first, count),
+                   part_b = slice_axis(b, contraction.b_axis, first, count);
+      evaluate_by(base, context, {&part_a, &part_b}, sums);
+      add_wrapped<int32_t>(sums.values<float>(), out);
+    }
+    return;
+  }
   const Tensor wide_a = cast_tensor(a, DataType::float64), wide_b = cast_tensor(b, DataType::float64);
   Tensor sums(DataType::float64, out.dims());
   evaluate_by(base, context, {&wide_a, &wide_b}, sums);
-  const double* from = sums.data<double>();
-  int32_t* to = out.mutable_data<int32_t>();
-  parallel_for(sums.size(), 16384, [=](int64_t begin, int64_t end) {
-    for (int64_t i = begin; i < end; ++i) to[i] = static_cast<int32_t>(static_cast<int64_t>(from[i]));
-  });
+  add_wrapped<int64_t>(sums.values<double>(), out);
 }
 
 void requantize(const Tensor& x, const Dims& dims, const Tensor& factors, const Dims& factor_dims,

@@ -1,7 +1,9 @@
 // Products of 8-bit integers by the floating-point kernels, exactly: a sum whose partial sums are integers of
-// at most 2^24 is exact in float32 in any order, and all others here are in float64. So MatMul's and Conv's
-// blocking, parallel loops and geometry serve the quantized operators too.
+// at most 2^24 is exact in float32 in any order. Longer sums are split into such parts, or computed in
+// float64. So MatMul's and Conv's blocking, parallel loops and geometry serve the quantized operators too.
 #pragma once
+
+#include <algorithm>
 
 #include "engine/core/tensor.h"
 #include "engine/ops/delegate.h"
@@ -11,10 +13,20 @@ namespace plica {
 // x - zero_point in float32; `dims`: those by which the zero points broadcast to x. Without one, x itself.
 Tensor centered(const Tensor& x, const Tensor* zero_point, const Dims& dims = {});
 
-// out = base(a, b), wrapped to int32: a bilinear operator on float32 tensors of integers, each of whose sums
-// has `depth` terms.
+// What a bilinear operator sums over: an axis of each operand, of `length`, with `terms` products at each
+// position. The operands may be split there, unless the axes are -1.
+struct Contraction {
+  int64_t length, terms = 1;
+  int a_axis = -1, b_axis = -1;
+
+  static Contraction of_matmul(const Tensor& a, const Tensor& b) {
+    return {.length = a.dim(-1), .a_axis = a.rank() - 1, .b_axis = std::max(b.rank() - 2, 0)};
+  }
+};
+
+// out = base(a, b), wrapped to int32, for float32 tensors of integers.
 void integer_product(const OpDef& base, const EvaluateContext& context, const Tensor& a, const Tensor& b,
-                     int64_t depth, Tensor& out);
+                     const Contraction& contraction, Tensor& out);
 
 // out = saturate(round(x * factor) + zero_point) with ties to even, for int8 and uint8; of the small floats:
 // saturate(x * factor + zero_point). x: int32 or floating-point, seen as of `dims`, to which the factors of

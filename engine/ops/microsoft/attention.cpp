@@ -206,7 +206,7 @@ void evaluate_quantized(EvaluateContext& context) {
                w = centered(weights, zeros,
                             zeros ? column_parameter_dims(zeros->dims(), weights.dims(), "") : Dims{});
   Tensor sums(DataType::int32, dims), projections(DataType::float32, dims);
-  integer_product(base_op("MatMul", 13), context, x, w, l.columns, sums);
+  integer_product(base_op("MatMul", 13), context, x, w, Contraction::of_matmul(x, w), sums);
   const float x_scale = *cast_tensor(context.input(3), DataType::float32).data<float>();
   const Tensor w_scale = cast_tensor(context.input(4), DataType::float32);
   apply_broadcast(

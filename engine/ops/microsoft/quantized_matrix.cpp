@@ -91,7 +91,8 @@ void multiply_to_float(EvaluateContext& context, const WeightInputs& inputs, con
   if (y.size() == 0) return;
   const Dims zero_dims = zero ? column_parameter_dims(zero->dims(), b.dims(), "b_zero_point") : Dims{};
   Tensor sums(DataType::int32, y.dims()), result(DataType::float32, y.dims());
-  integer_product(matmul(), context, centered(a, a_zero), centered(b, zero, zero_dims), a.dim(-1), sums);
+  integer_product(matmul(), context, centered(a, a_zero), centered(b, zero, zero_dims),
+                  Contraction::of_matmul(a, b), sums);
   Tensor factors = cast_tensor(context.input(inputs.scale), DataType::float32).clone();
   for (float& f : factors.mutable_values<float>()) f *= a_scale;
   const Dims dims = promoted_product_dims(a.dims(), b.dims());
@@ -153,7 +154,7 @@ void evaluate_qgemm(EvaluateContext& context) {
   const auto by_column = [](const Tensor& t) { return t.size() == 1 ? Dims{} : t.dims(); };
   Tensor sums(DataType::int32, y.dims());
   integer_product(matmul(), context, centered(a, &context.input(2)), centered(b, &b_zero, by_column(b_zero)),
-                  a.dim(1), sums);
+                  Contraction::of_matmul(a, b), sums);
   if (const Tensor* c = context.maybe_input(6)) {
     int32_t* to = sums.mutable_data<int32_t>();
     apply_broadcast(to, y.dims(), c->data<int32_t>(), c->dims(), to, y.dims(), [](int32_t p, int32_t q) {
