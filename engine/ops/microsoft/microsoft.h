@@ -19,10 +19,11 @@ std::vector<OpDef> quantized_matrix_ops();  // QGemm, MatMulIntegerToFloat, Dyna
 std::vector<OpDef> matmul_nbits_ops();
 std::vector<OpDef> quantized_elementwise_ops();  // QLinearAdd, QLinearSigmoid, QLinearConcat, ...
 std::vector<OpDef> quantized_pool_ops();         // QLinearAveragePool, QLinearGlobalAveragePool
+std::vector<OpDef> channels_last_ops();          // QLinearConv, NhwcMaxPool
 std::vector<OpDef> rotary_embedding_ops();       // RotaryEmbedding
 std::vector<OpDef> multi_head_attention_ops();   // MultiHeadAttention
 std::vector<OpDef> attention_projection_ops();   // Attention, QAttention
 std::vector<OpDef> group_query_attention_ops();  // GroupQueryAttention
-std::vector<OpDef> quantize_linear_ops();        // QuantizeLinear, DequantizeLinear
+std::vector<OpDef> adopted_ops();                // QuantizeLinear, DequantizeLinear, Trilu
 
 }  // namespace plica

@@ -1,11 +1,9 @@
 // QLinearAveragePool, QLinearGlobalAveragePool: the ai.onnx operator on the dequantized input, quantized
 // again. With channels_last the tensors are [N, spatial..., C].
-#include <algorithm>
-
 #include "engine/ops/delegate.h"
+#include "engine/ops/microsoft/channels_last.h"
 #include "engine/ops/microsoft/microsoft.h"
 #include "engine/ops/microsoft/quantized_tensor.h"
-#include "engine/ops/strided_copy.h"
 
 namespace plica {
 namespace {
@@ -15,18 +13,6 @@ const OpDef& base_of(const OpDef& def) {
 }
 
 bool is_channels_last(const AttributeReader& attributes) { return attributes.i("channels_last") != 0; }
-
-// Dims or strides with the channels moved behind the spatial axes, or from there to their place.
-template <class List>
-List channels_to_end(List list) {
-  std::rotate(list.begin() + 1, list.begin() + 2, list.end());
-  return list;
-}
-template <class List>
-List channels_to_front(List list) {
-  std::rotate(list.begin() + 1, list.end() - 1, list.end());
-  return list;
-}
 
 void infer_pool(InferContext& context) {
   require_quantization(context, 0, 1, 2);
@@ -49,13 +35,10 @@ void evaluate_pool(EvaluateContext& context) {
   const OpDef& base = base_of(context.def());
   Tensor pooled(DataType::float32, y.dims());
   if (is_channels_last(context.attributes())) {
-    Tensor planes(DataType::float32, channels_to_front(x.dims()));
-    copy_strided(x.type(), planes.dims(), x.raw(), channels_to_front(row_major_strides(x.dims())),
-                 planes.mutable_raw(), row_major_strides(planes.dims()));
+    const Tensor planes = with_channels_in_front(x);
     Tensor result(DataType::float32, channels_to_front(y.dims()));
     evaluate_by(base, context, {&planes}, result);
-    copy_strided(x.type(), result.dims(), result.raw(), row_major_strides(result.dims()),
-                 pooled.mutable_raw(), channels_to_front(row_major_strides(y.dims())));
+    copy_channels_to_end(result, pooled);
   } else {
     evaluate_by(base, context, {&x}, pooled);
   }

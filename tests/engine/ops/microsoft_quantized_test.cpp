@@ -94,6 +94,18 @@ TEST(QLinear, Pools) {
   EXPECT_TENSOR(ms("QLinearAveragePool", with(last), last_window), u8({1, 1, 2, 2}, {0, 10, 2, 15}));
 }
 
+TEST(QLinear, ChannelsLast) {
+  const Tensor x = u8({1, 1, 2, 2}, {1, 10, 2, 20}), w = i8({1, 2, 1, 1}, {1, 2});
+  const std::vector<Tensor> inputs = {x, scale(1), zero(0), w, scale(1), i8({}, {0}), scale(1), zero(5)};
+  // One position after the other: 1 + 20, 2 + 40.
+  EXPECT_TENSOR(ms("QLinearConv", inputs, {{"channels_last", int64_t{1}}}), u8({1, 1, 2, 1}, {26, 47}));
+  EXPECT_TENSOR(ms("NhwcMaxPool", {x}, {{"kernel_shape", std::vector<int64_t>{1, 2}}}),
+                u8({1, 1, 1, 2}, {2, 20}));
+  EXPECT_EQ(inferred_type("NhwcMaxPool", 1, {typed(DataType::int8, Shape{symbol("N"), 8, 9, symbol("C")})},
+                          {{"kernel_shape", std::vector<int64_t>{2, 2}}}, kDomain),
+            "int8[N, 7, 8, C]");
+}
+
 TEST(QLinear, ProductsToFloat) {
   const Tensor a = u8({1, 2}, {3, 5}), b = i8({2, 2}, {1, 2, 3, 4});
   // (2, 4) * b = 14, 20
@@ -128,6 +140,7 @@ TEST(QLinear, QuantizeAndDequantize) {
                 tensor(DataType::uint16, {2}, {9, 2007}));
   EXPECT_TENSOR(ms("DequantizeLinear", {i8({1, 2}, {1, 2}), floats({2}, {1, 10})}, {{"axis", int64_t{1}}}),
                 floats({1, 2}, {1, 20}));
+  EXPECT_TENSOR(ms("Trilu", {floats({2, 2}, {1, 2, 3, 4})}), floats({2, 2}, {1, 2, 0, 4}));
 }
 
 TEST(MatMulNBits, DecodesBlocks) {
