@@ -68,7 +68,9 @@ inline float decode_minifloat(uint8_t code, const MinifloatFormat& f) {
 // nothing else), otherwise infinity or NaN.
 inline uint8_t encode_minifloat(float value, const MinifloatFormat& f, bool saturate) {
   const uint8_t sign = std::signbit(value) ? f.sign : 0;
-  if (std::isnan(value)) return f.unsigned_zero || f.nan == 0 ? f.nan : static_cast<uint8_t>(sign | f.nan);
+  // A format without NaN makes it -0.
+  if (std::isnan(value))
+    return f.nan == 0 ? f.sign : f.unsigned_zero ? f.nan : static_cast<uint8_t>(sign | f.nan);
   int code = f.largest + 1;
   if (const float magnitude = std::abs(value); std::isfinite(magnitude)) {
     // In units of the last mantissa bit; a mantissa that rounds up to the next power carries into the

@@ -2,9 +2,9 @@
 // serves all versions of an operator that differ only in the element types they list: it takes those of the
 // newest.
 #include <cmath>
-#include <numbers>
 
 #include "engine/core/fail.h"
+#include "engine/ops/activation_functions.h"
 #include "engine/ops/cast.h"
 #include "engine/ops/elementwise.h"
 #include "engine/ops/softmax.h"
@@ -12,34 +12,6 @@
 
 namespace plica {
 namespace {
-
-// ---- functions without parameters
-
-constexpr auto kRelu = []<class T>(T x) { return x < 0 ? T(0) : x; };
-// exp of a negative number only, so that nothing overflows.
-constexpr auto kSigmoid = []<class T>(T x) {
-  const T e = std::exp(-std::abs(x));
-  return (x < 0 ? e : T(1)) / (1 + e);
-};
-// log(1 + exp(x))
-constexpr auto kSoftplus = []<class T>(T x) {
-  return (x > 0 ? x : T(0)) + std::log1p(std::exp(-std::abs(x)));
-};
-constexpr auto kSoftsign = []<class T>(T x) { return x / (1 + std::abs(x)); };
-// x * max(0, min(1, x / 6 + 0.5))
-constexpr auto kHardSwish = []<class T>(T x) {
-  const T gate = x / 6 + T(0.5);
-  return x * (gate < 0 ? T(0) : gate > 1 ? T(1) : gate);
-};
-constexpr auto kMish = []<class T>(T x) { return x * std::tanh(kSoftplus(x)); };
-constexpr auto kGelu = []<class T>(T x) {
-  return T(0.5) * x * (1 + std::erf(x * (std::numbers::sqrt2_v<T> / 2)));
-};
-// 0.5 * x * (1 + tanh(sqrt(2 / pi) * (x + 0.044715 * x^3)))
-constexpr auto kGeluTanh = []<class T>(T x) {
-  constexpr T kScale = T(0.79788456080286535588);
-  return T(0.5) * x * (1 + std::tanh(kScale * (x + T(0.044715) * x * x * x)));
-};
 
 // ---- kernels of those with parameters
 
@@ -52,16 +24,6 @@ void evaluate_alpha(EvaluateContext& context) {
     return kOp(x, static_cast<T>(alpha));
   });
 }
-
-constexpr auto kLeakyRelu = []<class T>(T x, T alpha) { return x < 0 ? alpha * x : x; };
-constexpr auto kElu = []<class T>(T x, T alpha) { return x < 0 ? alpha * std::expm1(x) : x; };
-// max(0, x) + min(0, alpha * (exp(x / alpha) - 1))
-constexpr auto kCelu = []<class T>(T x, T alpha) {
-  const T bent = alpha * std::expm1(x / alpha);
-  return (x < 0 ? T(0) : x) + (bent < 0 ? bent : T(0));
-};
-constexpr auto kThresholdedRelu = []<class T>(T x, T alpha) { return x <= alpha ? T(0) : x; };
-constexpr auto kSwish = []<class T>(T x, T alpha) { return x * kSigmoid(alpha * x); };
 
 void evaluate_selu(EvaluateContext& context) {
   const float gamma = context.attributes().f("gamma");

@@ -13,6 +13,7 @@
 #include "engine/ops/infer.h"
 #include "engine/ops/layout.h"
 #include "engine/ops/normalization.h"
+#include "engine/ops/row_statistics.h"
 #include "engine/ops/strided_copy.h"
 #include "engine/ops/widened.h"
 
@@ -23,39 +24,6 @@ using WideTypes = TypeList<float, double>;
 
 int64_t product(Dims::const_iterator begin, Dims::const_iterator end) {
   return std::accumulate(begin, end, int64_t{1}, std::multiplies<>());
-}
-
-// Sums of term(x[i]), in parts that vectorize.
-template <class T, class Term>
-double sum_row(const T* x, int64_t count, const Term& term) {
-  constexpr int64_t kParts = 8;
-  double parts[kParts] = {};
-  int64_t i = 0;
-  for (; i + kParts <= count; i += kParts) {
-    for (int64_t j = 0; j < kParts; ++j) parts[j] += term(static_cast<double>(x[i + j]));
-  }
-  for (; i < count; ++i) parts[i % kParts] += term(static_cast<double>(x[i]));
-  return std::accumulate(parts, parts + kParts, 0.0);
-}
-
-struct Moments {
-  double mean, variance;
-};
-
-template <class T>
-Moments moments_of(const T* x, int64_t count) {
-  const double mean = sum_row(x, count, [](double v) { return v; }) / static_cast<double>(count);
-  return {mean, sum_row(x, count, [mean](double v) { return (v - mean) * (v - mean); }) /
-                    static_cast<double>(count)};
-}
-
-// Calls body(row) for rows of `length` elements, in parallel where there is much to do.
-template <class Body>
-void for_each_row(int64_t rows, int64_t length, const Body& body) {
-  parallel_for(rows, std::max<int64_t>(1, 16384 / std::max<int64_t>(length, 1)),
-               [&](int64_t begin, int64_t end) {
-                 for (int64_t row = begin; row < end; ++row) body(row);
-               });
 }
 
 // ---- InstanceNormalization, GroupNormalization: y = scale * (x - mean) / sqrt(variance + epsilon) + bias,
@@ -169,26 +137,6 @@ void infer_layer_normalization(InferContext& context) {
     for (int d = axis; d < x->rank(); ++d) (*statistics)[d] = 1;
   }
   for (int i = 1; i < context.num_outputs(); ++i) context.set_output(i, stash, statistics);
-}
-
-// y = (x - mean) * inverse for each row; kCenter: with the row's mean, else (RMS) without.
-template <bool kCenter, class T>
-void normalize_rows(const T* x, T* y, int64_t rows, int64_t length, double epsilon, double* means,
-                    double* inverses) {
-  for_each_row(rows, length, [&](int64_t row) {
-    const T* in = x + row * length;
-    Moments m;
-    if constexpr (kCenter)
-      m = moments_of(in, length);
-    else
-      m = {0, sum_row(in, length, [](double v) { return v * v; }) / static_cast<double>(length)};
-    const double inverse = 1 / std::sqrt(m.variance + epsilon);
-    const T mean = static_cast<T>(m.mean), factor = static_cast<T>(inverse);
-    T* out = y + row * length;
-    for (int64_t i = 0; i < length; ++i) out[i] = (in[i] - mean) * factor;
-    means[row] = m.mean;
-    inverses[row] = inverse;
-  });
 }
 
 template <bool kCenter>

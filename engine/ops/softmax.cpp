@@ -64,6 +64,8 @@ void for_each_part(const Tensor& in, Tensor& out, const AxisSplit& s, F&& f) {
 }
 
 // exp(x - max) / sum, or x - max - log(sum): https://onnx.ai/onnx/operators/onnx__Softmax.html
+// Softmax's function body there is Sub, Exp, ReduceSum, Div of the element type; of 16-bit floats, the suite
+// holds results to it. Here, LogSoftmax rounds once.
 template <bool kLog>
 void evaluate_softmax(EvaluateContext& context) {
   const AxisSplit s = split_of(context);
@@ -76,30 +78,40 @@ void evaluate_softmax(EvaluateContext& context) {
       const T* row = x + k * s.inner;
       for (int64_t j = 0; j < columns; ++j) largest[j] = std::max(largest[j], static_cast<C>(row[j]));
     }
-    // A constant factor cancels out. (inf - inf is NaN, as the formula says.)
+    // (inf - inf is NaN, as the formula says.)
     for (int64_t k = 0; k < s.length; ++k) {
       const T* row = x + k * s.inner;
       T* result = y + k * s.inner;
       for (int64_t j = 0; j < columns; ++j) {
         const C shifted = static_cast<C>(row[j]) - largest[j];
-        const C power = std::exp(shifted);
-        sum[j] += power;
-        if constexpr (!kLog && std::is_same_v<T, C>) result[j] = power;
+        if constexpr (kLog) {
+          sum[j] += std::exp(shifted);
+        } else {
+          const T power = static_cast<T>(std::exp(static_cast<C>(static_cast<T>(shifted))));
+          sum[j] += static_cast<C>(power);
+          result[j] = power;
+        }
       }
     }
     std::array<C, kColumns> last;
-    for (int64_t j = 0; j < columns; ++j) last[j] = static_cast<C>(kLog ? std::log(sum[j]) : 1 / sum[j]);
+    for (int64_t j = 0; j < columns; ++j) {
+      if constexpr (kLog)
+        last[j] = static_cast<C>(std::log(sum[j]));
+      else if constexpr (std::is_same_v<T, C>)
+        last[j] = static_cast<C>(1 / sum[j]);
+      else
+        last[j] = static_cast<C>(static_cast<T>(static_cast<C>(sum[j])));
+    }
     for (int64_t k = 0; k < s.length; ++k) {
       const T* row = x + k * s.inner;
       T* result = y + k * s.inner;
       for (int64_t j = 0; j < columns; ++j) {
-        if constexpr (kLog) {
+        if constexpr (kLog)
           result[j] = static_cast<T>(static_cast<C>(row[j]) - largest[j] - last[j]);
-        } else if constexpr (std::is_same_v<T, C>) {
+        else if constexpr (std::is_same_v<T, C>)
           result[j] *= last[j];
-        } else {
-          result[j] = static_cast<T>(std::exp(static_cast<C>(row[j]) - largest[j]) * last[j]);
-        }
+        else
+          result[j] = static_cast<T>(static_cast<C>(result[j]) / last[j]);
       }
     }
   });

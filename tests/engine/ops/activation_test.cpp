@@ -174,6 +174,13 @@ INSTANTIATE_TEST_SUITE_P(
                       Normalized{{7}, 1, {}, 7, 1, 1}, Normalized{{7}, 13, {}, 1, 7, 1},
                       Normalized{{40, 1000}, 13, {}, 40, 1000, 1}, Normalized{{}, 13, {}, 1, 1, 1}));
 
+// Each step of the function body rounds to bfloat16: exp(-3) = 0.049787 to 0.0498046875, the sum 1.0498
+// to 1.046875, the quotients to 0.0476074 and 0.957031. Rounded once they were 0.0473633 and 0.953125.
+TEST(Softmax, SixteenBitStepsRound) {
+  EXPECT_TENSOR(run("Softmax", 13, {tensor(DataType::bfloat16, {2}, {0, 3})}),
+                tensor(DataType::bfloat16, {2}, {0.0498046875 / 1.046875, 1 / 1.046875}), 0, 0);
+}
+
 TEST(Softmax, EdgesAndErrors) {
   EXPECT_TENSOR(run("Softmax", 13, {floats({3}, {1000, 1000, -1000})}), floats({3}, {0.5, 0.5, 0}));
   EXPECT_TENSOR(run("Softmax", 13, {floats({2}, {kNan, 1})}), floats({2}, {kNan, kNan}));

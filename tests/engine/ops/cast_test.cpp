@@ -118,6 +118,9 @@ TEST(Cast, Float8) {
 TEST(Cast, Float4AndE8M0) {
   EXPECT_TENSOR(cast(floats({5}, {0.5, 1.5, 5, -100, 0.25}), DataType::float4e2m1),
                 coded(DataType::float4e2m1, {5}, {0x31, 0xf6, 0x00}));
+  // There is no NaN: it becomes -0.
+  EXPECT_TENSOR(cast(floats({3}, {kNan, -kNan, kInfinity}), DataType::float4e2m1),
+                coded(DataType::float4e2m1, {3}, {0x88, 0x07}));
   const Tensor x = floats({4}, {1, 1.25, 1.5, 3});
   const auto by = [&](const char* mode) {
     return run("Cast", 24, {x}, {{"to", int64_t{24}}, {"round_mode", std::string(mode)}});
