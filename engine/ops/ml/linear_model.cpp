@@ -129,10 +129,7 @@ void evaluate_linear_classifier(EvaluateContext& context) {
         chosen = static_cast<int32_t>(std::ranges::max_element(row) - row.begin());
       }
       if (c.is_binary() && row.size() == 2 && c.transform != PostTransform::probit) {
-        transform_binary(
-            c.transform,
-            c.transform == PostTransform::logistic ? BinaryScore::decision : BinaryScore::probability, row[0],
-            row.data());
+        transform_binary(c.transform, BinaryScore::probability, row[0], row.data());
       } else {
         transform_scores(c.transform, row);
       }

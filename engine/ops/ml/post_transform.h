@@ -88,12 +88,11 @@ enum class BinaryScore { probability, decision };
 // The scores {negative class, positive class} from the one of the positive class.
 template <class T>
 void transform_binary(PostTransform transform, BinaryScore kind, T score, T* out) {
-  const bool decision = kind == BinaryScore::decision;
-  if (decision && transform == PostTransform::logistic) {
+  if (transform == PostTransform::logistic) {
     out[0] = logistic(-score);
     out[1] = logistic(score);
   } else {
-    out[0] = decision ? -score : 1 - score;
+    out[0] = kind == BinaryScore::decision ? -score : 1 - score;
     out[1] = score;
   }
 }

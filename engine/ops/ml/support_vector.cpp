@@ -207,12 +207,10 @@ void classify_pairs(const Classifier& model, std::span<float> out, Scratch& scra
     couple_probabilities(scratch.decisions, model.prob_a, model.prob_b, out, scratch.probabilities);
     transform_scores(model.transform, out);
   } else if (model.classes == 2) {
-    const float decision = scratch.decisions[0];
-    if (model.transform == PostTransform::none) {
-      transform_binary(model.transform, BinaryScore::decision, decision, out.data());
-    } else {
-      transform_binary(PostTransform::none, BinaryScore::probability, decision, out.data());
-    }
+    // As ONNX Runtime does: the other transforms leave the decision as if it were a probability.
+    const bool decision = model.transform == PostTransform::none;
+    transform_binary(model.transform, decision ? BinaryScore::decision : BinaryScore::probability,
+                     scratch.decisions[0], out.data());
   } else {
     std::ranges::copy(scratch.decisions, out.begin());
     transform_scores(model.transform, out);

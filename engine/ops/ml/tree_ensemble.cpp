@@ -141,25 +141,15 @@ int32_t finish_many_classes(const Classifier& c, const std::vector<T>& base, con
   return std::max(chosen, 0);
 }
 
-// Two classes. Where the trees vote for one of them only, its score becomes two.
+// Two classes, as ONNX Runtime has them: a score that only the first class has votes for is the positive
+// class's, and becomes two; and the positive class is chosen by its own score alone.
 template <class T>
 int32_t finish_two_classes(const Classifier& c, const std::vector<T>& base, const RowScores<T>& row) {
   T* scores = row.scores.data();
-  bool both = row.voted[1] != 0;
-  if (base.size() == 2) {
-    if (both) {
-      scores[1] = base[1] + scores[0];
-      scores[0] = -scores[1];
-    } else {
-      scores[0] += base[0];
-      scores[1] += base[1];
-    }
-  } else if (base.size() == 1) {
-    scores[0] += base[0];
-  }
-  const T positive = both ? scores[1] : scores[0];
+  const bool both = row.voted[1] != 0;
+  for (size_t i = 0; i < base.size(); ++i) scores[i] += base[i];
   const bool probability = c.single_class && c.positive_weights;
-  const int32_t chosen = positive > (probability ? T{0.5} : T{0}) ? 1 : 0;
+  const int32_t chosen = scores[both ? 1 : 0] > (probability ? T{0.5} : T{0}) ? 1 : 0;
   if (both || base.size() == 2) {
     transform_scores(c.transform, row.scores);
   } else {
