@@ -9,7 +9,7 @@ cd "$(dirname "${BASH_SOURCE[0]}")/.." || exit
 # shellcheck disable=SC2034  # used by the scripts that source this
 build_packages=(
   ca-certificates ccache cmake g++ git libbenchmark-dev libcli11-dev libdnnl-dev libfmt-dev libgmock-dev libgtest-dev
-  libprotobuf-dev libstb-dev libxxhash-dev ninja-build nlohmann-json3-dev pkg-config protobuf-compiler zlib1g-dev
+  libprotobuf-dev libre2-dev libstb-dev libxxhash-dev ninja-build nlohmann-json3-dev pkg-config protobuf-compiler zlib1g-dev
 )
 # shellcheck disable=SC2034
 test_packages=(libonnx-testdata python3 python3-pip)

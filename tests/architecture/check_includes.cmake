@@ -5,7 +5,7 @@
 #
 #   cmake -DSOURCE=<dir> -P check_includes.cmake
 #
-# Besides: protobuf stays inside engine/onnx, dnnl.hpp inside runtime, and no third-party header is reached from a public one.
+# Besides: protobuf stays inside engine/onnx, dnnl.hpp inside runtime, RE2 inside engine/ops, and no third-party header is reached from a public one.
 cmake_minimum_required(VERSION 3.25)
 
 set(rooms engine/core engine/graph engine/ops engine/onnx passes runtime api tools)
@@ -26,6 +26,7 @@ set(only_nlohmann api tools)
 set(only_CLI tools)
 set(only_stb engine/ops tools)
 set(only_zlib tools)
+set(only_re2 engine/ops)
 
 set(faults "")
 set(checked 0)
@@ -74,7 +75,7 @@ foreach(room IN LISTS rooms)
           list(APPEND faults "${file} includes ${path}: ${room} may not see ${target}")
         endif()
       endif()
-      foreach(foreign google/protobuf oneapi/dnnl dnnl nlohmann CLI stb zlib)
+      foreach(foreign google/protobuf oneapi/dnnl dnnl nlohmann CLI stb zlib re2)
         if(path MATCHES "^${foreign}[./]" AND NOT room IN_LIST only_${foreign})
           list(APPEND faults "${file} includes ${path}, which only ${only_${foreign}} may")
         endif()
