@@ -119,10 +119,14 @@ bool is_never_negative(const Value* value, const RuleContext& context) {
     if (producer_of(value, op)) return true;
   }
   if (const Node* clip = producer_of(value, "Clip")) {
-    const std::optional<double> low = clip->attributes().has("min")
-                                          ? std::optional<double>(AttributeReader(*clip).f("min"))
-                                          : scalar_input(*clip, 1, context);
-    return low && *low >= 0;
+    const auto bound = [&](const char* name, int input) -> std::optional<double> {
+      if (clip->attributes().has(name)) return AttributeReader(*clip).f(name);
+      return scalar_input(*clip, input, context);
+    };
+    const auto low = bound("min", 1), high = bound("max", 2);
+    // A minimum above the maximum gives the maximum.
+    const bool has_high = clip->attributes().has("max") || clip->has_input(2);
+    return low && *low >= 0 && (!has_high || (high && *high >= 0));
   }
   for (const std::string_view op : {"MaxPool", "AveragePool", "Identity"}) {
     if (const Node* pool = producer_of(value, op)) {

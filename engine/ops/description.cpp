@@ -153,7 +153,8 @@ std::vector<OpDef> description_ops() {
                       .max_outputs = 2,
                       .input_types = {types::kFloat},
                       .infer = infer_dropout,
-                      .evaluate = evaluate_dropout};
+                      .evaluate = evaluate_dropout,
+                      .deterministic = false};  // in training
   const auto add = [&](int since, int until, std::vector<AttributeDef> attributes) {
     ops.push_back(dropout);
     ops.back().since = since;

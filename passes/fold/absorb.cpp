@@ -170,9 +170,11 @@ std::variant<Skip, Operand> quantized_bias(const LinearOp& linear, const std::ve
 
 // ---- the border of convolutions
 
-std::optional<Dims> known_spatial_dims(const LinearOp& linear, const RuleContext& context) {
-  const auto& shape = context.facts.of(linear.node->input(0)).type.shape;
-  if (!shape) return std::nullopt;
+// Of the input or the output of a convolution.
+std::optional<Dims> known_spatial_dims(const LinearOp& linear, const Value* value,
+                                       const RuleContext& context) {
+  const auto& shape = context.facts.of(value).type.shape;
+  if (!shape || shape->rank() != linear.weight.rank()) return std::nullopt;
   return Shape(std::vector<Dim>(shape->begin() + 2, shape->end())).known();
 }
 
@@ -181,7 +183,7 @@ bool sees_no_border(const LinearOp& linear, const RuleContext& context) {
   if (!linear.is_convolution()) return true;
   const AttributeReader attributes(*linear.node);
   const Dims kernel(linear.weight.dims().begin() + 2, linear.weight.dims().end());
-  auto spatial = known_spatial_dims(linear, context);
+  auto spatial = known_spatial_dims(linear, linear.node->input(0), context);
   if (!spatial) {
     // Explicit pads do not depend on the sizes.
     if (attributes.s("auto_pad").starts_with("SAME")) return false;
@@ -349,10 +351,8 @@ std::optional<Skip> absorb_with_map(const LinearOp& linear, const Affine& affine
   if (!factors) return not_by_channel(linear, affine, linear.input_axis, channels);
   if (linear.quantized_weight || linear.quantized_bias)
     return Skip{fmt::format("{} is quantized", describe(node)), "fold before the model is quantized", &node};
-  const auto spatial = known_spatial_dims(linear, context);
-  const auto& output = context.facts.of(node.output(0)).type.shape;
-  const auto output_spatial =
-      output ? Shape(std::vector<Dim>(output->begin() + 2, output->end())).known() : std::nullopt;
+  const auto spatial = known_spatial_dims(linear, node.input(0), context);
+  const auto output_spatial = known_spatial_dims(linear, node.output(0), context);
   if (!spatial || !output_spatial) {
     return Skip{fmt::format("{} pads with zeros, to which the offset does not apply, and its sizes are not "
                             "static",

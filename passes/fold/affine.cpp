@@ -99,7 +99,7 @@ Affine uniform_affine(double scale, double shift) { return {{}, {scale}, {shift}
 
 std::optional<Affine> compose(const Affine& outer, const Affine& inner) {
   const auto dims = broadcast(outer.dims, inner.dims);
-  if (!dims || elements(*dims) > kMostFactors) return std::nullopt;
+  if (!dims || elements(*dims) > kMostFactors || outer.size() == 0 || inner.size() == 0) return std::nullopt;
   const Affine o = expand(outer, *dims);
   Affine out = expand(inner, *dims);
   for (size_t i = 0; i < out.size(); ++i) {

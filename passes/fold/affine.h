@@ -18,7 +18,7 @@ namespace plica {
 
 // Factors that vary along many axes may be as many as the operand's elements; beyond this no constant is
 // worth it.
-inline constexpr int64_t kMostFactors = 1 << 20;
+inline constexpr int64_t kMostFactors = 1 << 17;
 
 struct Affine {
   Dims dims;

@@ -71,6 +71,16 @@ std::variant<Affine, Skip> batch_norm_affine(const Node& node, const RuleContext
                             to_string(node.input(1)->type().shape.value_or(Shape(dims))), rank),
                 "", &node};
   }
+  if (const auto& shape = context.facts.of(node.input(0)).type.shape) {
+    for (int i = 1; i < rank; ++i) {
+      const int64_t own = dims[static_cast<size_t>(i - 1)];
+      const Dim& size = (*shape)[i];
+      if (own == 1 || !size.is_known() || size.value() == own) continue;
+      return Skip{
+          fmt::format("its parameters have shape {}, its input {}", to_string(dims), to_string(*shape)), "",
+          &node};
+    }
+  }
   const auto& [scale, bias, mean, variance] = parameters;
 
   const double epsilon = static_cast<double>(attributes.f("epsilon"));
@@ -134,6 +144,25 @@ std::optional<Dims> aligned_dims(const Node& node, int operand, const Tensor& co
   return dims;
 }
 
+// x + 1.5 * 2^23 rounds x to a whole number in float32, for an x - 1.5 * 2^23 somewhere behind it: offsets
+// that do such a thing are no batch norm's, and stay where they are.
+bool rounds(const Affine& affine, DataType type) {
+  const int digits = type == DataType::float64   ? 53
+                     : type == DataType::float32 ? 24
+                     : type == DataType::float16 ? 11
+                                                 : 8;
+  const double large = std::ldexp(1.0, digits - 2);
+  return std::ranges::any_of(affine.shift, [large](double t) { return std::abs(t) >= large; });
+}
+
+// Whether the simpler map does not broadcast what the other does, which matters where a size is not known.
+bool loses_extent(const Affine& affine, const Affine& simple) {
+  for (int i = 0; i < affine.rank(); ++i) {
+    if (affine.dims[static_cast<size_t>(i)] != 1 && simple.extent(i, affine.rank()) == 1) return true;
+  }
+  return false;
+}
+
 std::optional<Affine> arithmetic_affine(const Node& node, int operand, const RuleContext& context,
                                         bool& keeps_shape) {
   const bool add = node.is("Add"), sub = node.is("Sub"), mul = node.is("Mul"), div = node.is("Div");
@@ -154,24 +183,10 @@ std::optional<Affine> arithmetic_affine(const Node& node, int operand, const Rul
     affine.shift.push_back(add ? v : sub ? (operand == 1 ? v : -v) : 0.0);
   }
   affine.shift_error.assign(affine.size(), 0.0);
-  if (!affine.is_finite()) return std::nullopt;
-  return simplest(std::move(affine));
-}
-
-// Whether the two may become one: x + 1.5 * 2^23 - 1.5 * 2^23 rounds x to a whole number in float32, and is
-// not to become x. Offsets that cancel like this are no batch norm's.
-bool is_rounding_trick(const Affine& outer, const Affine& inner, DataType type) {
-  const int digits = type == DataType::float64   ? 53
-                     : type == DataType::float32 ? 24
-                     : type == DataType::float16 ? 11
-                                                 : 8;
-  const double large = std::ldexp(1.0, digits - 2);
-  const auto largest = [](const std::vector<double>& v) {
-    double most = 0;
-    for (double x : v) most = std::max(most, std::abs(x));
-    return most;
-  };
-  return largest(outer.shift) >= large && largest(inner.shift) >= large;
+  if (!affine.is_finite() || rounds(affine, tensor.type())) return std::nullopt;
+  Affine simple = simplest(affine);
+  if (!keeps_shape && loses_extent(affine, simple)) return std::nullopt;
+  return simple;
 }
 
 // The only node that reads the value, when it is one of its own graph.
@@ -237,10 +252,11 @@ std::variant<NoMatch, Skip, AffineChain> read_affine_chain(const Node& node, con
   chain.affine = chain.nodes[0].affine;
   const auto is_kept = [&](const Node& n) { return context.kept.contains(&n); };
   if (is_kept(node)) return chain;
-  const DataType type = context.facts.of(node.output(0)).type.element;
-  const auto join = [type](const Affine& outer, const Affine& inner) -> std::optional<Affine> {
-    auto both = compose(outer, inner);
-    if (!both || !both->is_finite() || is_rounding_trick(outer, inner, type)) return std::nullopt;
+  const auto join = [&chain](const AffineNode& more, bool outside) -> std::optional<Affine> {
+    auto both = outside ? compose(more.affine, chain.affine) : compose(chain.affine, more.affine);
+    if (!both || !both->is_finite()) return std::nullopt;
+    if (!(chain.keeps_shape() && more.keeps_shape) && loses_extent(*both, simplest(*both)))
+      return std::nullopt;
     return both;
   };
   while (chain.nodes.size() < kLongestChain) {
@@ -249,7 +265,7 @@ std::variant<NoMatch, Skip, AffineChain> read_affine_chain(const Node& node, con
     if (!before || only_reader(value) != &chain.first() || is_kept(*before)) break;
     auto more = read_affine_node(*before, context);
     auto* affine_node = std::get_if<AffineNode>(&more);
-    auto both = affine_node ? join(chain.affine, affine_node->affine) : std::nullopt;
+    auto both = affine_node ? join(*affine_node, false) : std::nullopt;
     if (!both) break;
     chain.affine = *std::move(both);
     chain.nodes.insert(chain.nodes.begin(), std::move(*affine_node));
@@ -260,7 +276,7 @@ std::variant<NoMatch, Skip, AffineChain> read_affine_chain(const Node& node, con
     auto more = read_affine_node(*after, context);
     auto* affine_node = std::get_if<AffineNode>(&more);
     if (!affine_node || affine_node->input() != chain.output()) break;
-    auto both = join(affine_node->affine, chain.affine);
+    auto both = join(*affine_node, true);
     if (!both) break;
     chain.affine = *std::move(both);
     chain.nodes.push_back(std::move(*affine_node));

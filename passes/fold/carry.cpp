@@ -160,7 +160,7 @@ int reluctance(const Node& node, int input, const RuleContext& context) {
   return is_one_of(*producer, kPositivelyHomogeneous) ? 3 : 2;
 }
 
-// s (x + y) + t = (s x + t) + s y;  s (x - y) + t = (s x + t) - s y.
+// s (x + y) + t = (s x + t) + s y;  s (x - y) + t = (s x + t) - s y = s x - (s y - t).
 CarryResult sum_backward(const Node& node, const Affine& affine, const RuleContext& context) {
   std::vector<int> order;
   for (int i = 0; i < node.num_inputs(); ++i) order.push_back(i);
@@ -174,6 +174,9 @@ CarryResult sum_backward(const Node& node, const Affine& affine, const RuleConte
     const bool takes_shift = !shifted && (constant || fits(affine.shift_only(), *node.input(i), context));
     Affine part = takes_shift ? affine : affine.scale_only();
     shifted |= takes_shift;
+    // ... = s x - (s y - t)
+    if (takes_shift && node.is("Sub") && i == 1)
+      std::ranges::transform(part.shift, part.shift.begin(), std::negate<>());
     part = simplest(std::move(part));
     if (!constant && !fits(part, *node.input(i), context)) return broadcasts(node);
     if (!part.is_identity()) carried.to.push_back({i, std::move(part)});

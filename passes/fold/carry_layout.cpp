@@ -8,6 +8,7 @@
 #include "engine/ops/attribute_reader.h"
 #include "engine/ops/node_parameters.h"
 #include "engine/ops/table.h"
+#include "passes/constants.h"
 #include "passes/fold/carry.h"
 
 namespace plica {
@@ -237,6 +238,10 @@ CarryResult whole_to_parts(const Node& node, const Affine& affine, const RuleCon
 
 // From one part to the whole: Concat forward, Split backward.
 CarryResult part_to_whole(const Node& node, int part, const Affine& affine, const RuleContext& context) {
+  // Each of many parts would be looked at for each of them.
+  constexpr int kMostParts = 64;
+  if (std::max(node.num_inputs(), node.num_outputs()) > kMostParts)
+    return Skip{fmt::format("{} has too many parts", describe(node)), "", &node};
   const auto parts = parts_of(node, context);
   if (!parts || affine.rank() > parts->rank) return shape_unknown(node);
   const auto at = static_cast<size_t>(part);
@@ -312,6 +317,41 @@ CarryResult carry_pad(const Node& node, const Affine& affine, bool backward, con
 
 // ---- Resize, Upsample
 
+// Whether positions on the axis, which keeps its size, stay what they are: a scale of 1.2 makes 4 of 4 too,
+// but others.
+bool keeps_axis(const Node& node, int axis, int rank, const RuleContext& context) {
+  const AttributeReader attributes(node);
+  int index = axis;
+  if (attributes.defines("axes") && attributes.has("axes")) {
+    const std::vector<int64_t> axes = attributes.ints("axes");
+    const auto at = std::ranges::find_if(axes, [&](int64_t a) { return (a < 0 ? a + rank : a) == axis; });
+    if (at == axes.end()) return true;
+    index = static_cast<int>(at - axes.begin());
+  }
+  std::vector<double> scales;
+  if (attributes.defines("scales")) {
+    const std::vector<float> list = attributes.floats("scales");
+    scales.assign(list.begin(), list.end());
+  } else if (attributes.defines("height_scale")) {
+    return axis < 2;
+  } else {
+    const int input = node.is("Resize") && node.opset() >= 11 ? 2 : 1;
+    if (node.has_input(input)) {
+      auto constant = constant_input(node, input, "scales", context);
+      if (!std::holds_alternative<Constant>(constant)) return false;
+      const Tensor& tensor = std::get<Constant>(constant).tensor;
+      if (!is_foldable_type(tensor.type())) return false;
+      scales = to_doubles(tensor);
+    }
+  }
+  // Without scales there are sizes.
+  if (scales.empty()) {
+    return !attributes.defines("keep_aspect_ratio_policy") ||
+           attributes.s("keep_aspect_ratio_policy") == "stretch";
+  }
+  return static_cast<size_t>(index) < scales.size() && scales[static_cast<size_t>(index)] == 1;
+}
+
 // Every mode makes means of elements, with weights that sum to 1, of positions on the axes that it resizes;
 // but for tf_crop_and_resize, which makes some up.
 CarryResult carry_resize(const Node& node, const Affine& affine, const RuleContext& context) {
@@ -323,7 +363,9 @@ CarryResult carry_resize(const Node& node, const Affine& affine, const RuleConte
   const auto &in = shape_of(node.input(0), context), &out = shape_of(node.output(0), context);
   if (!in || !out || affine.rank() > in->rank()) return shape_unknown(node);
   for (int axis = 0; axis < in->rank(); ++axis) {
-    if (affine.varies(axis, in->rank()) && !(*in)[axis].same_as((*out)[axis])) return moves_channels(node);
+    if (!affine.varies(axis, in->rank())) continue;
+    if (!(*in)[axis].same_as((*out)[axis]) || !keeps_axis(node, axis, in->rank(), context))
+      return moves_channels(node);
   }
   return to(0, affine);
 }
@@ -340,12 +382,14 @@ CarryResult carry_depth_to_space(const Node& node, const Affine& affine, bool ba
   if (!in || !(*in)[1].is_known()) return shape_unknown(node);
   const int64_t channels = (*in)[1].value();
   const std::vector<int64_t> to_channel = depth_to_space_channels(infer_context(node, context), channels);
+  if (to_channel.empty()) return shape_unknown(node);
+  const int64_t outputs = 1 + *std::ranges::max_element(to_channel);
+  if (affine.extent(1, kRank) != (backward ? outputs : channels)) return shape_unknown(node);
   if (backward) {
     return to(0, along_axis(affine, 1, kRank, channels,
                             [&](int64_t i) { return to_channel[static_cast<size_t>(i)]; }));
   }
   // The channels that meet in one must have the same factors.
-  const int64_t outputs = 1 + *std::ranges::max_element(to_channel);
   Dims from(static_cast<size_t>(outputs), 0);
   for (int64_t i = channels; i-- > 0;) from[static_cast<size_t>(to_channel[static_cast<size_t>(i)])] = i;
   const auto source = [&](int64_t i) { return from[static_cast<size_t>(i)]; };
@@ -387,14 +431,19 @@ std::optional<Affine> through_reshape(const Affine& affine, const Shape& from, c
     bool varies = false;
     for (int i = run.from_begin; i < run.from_end; ++i) varies |= affine.varies(i, from.rank());
     if (!varies) continue;
+    int64_t from_size = 1, to_size = 1;
     for (int i = run.from_begin; i < run.from_end; ++i) {
       if (!from[i].is_known()) return std::nullopt;
       full[static_cast<size_t>(i)] = from[i].value();
+      from_size = checked_mul(from_size, from[i].value());
     }
     for (int j = run.to_begin; j < run.to_end; ++j) {
       if (!to[j].is_known()) return std::nullopt;
       extents[static_cast<size_t>(j)] = to[j].value();
+      to_size = checked_mul(to_size, to[j].value());
     }
+    // With a size of 0 elsewhere, or one that is not known, the runs at the end need not hold the same.
+    if (from_size != to_size || from_size == 0) return std::nullopt;
   }
   const Dims own = affine.extents(from.rank());
   for (size_t i = 0; i < own.size(); ++i) {

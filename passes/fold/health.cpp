@@ -291,7 +291,7 @@ BatchNormHealth examine_batch_norm(const Node& node, int64_t& channels_left) {
     examine.whole(
         health::kSpatial, warning,
         "has statistics for each activation (spatial = 0), not for each channel: few runtimes compute "
-        "it, and it can't be folded",
+        "it, and only what reads them as one row can take it in",
         "export it with spatial = 1, or to opset 9 or later");
     return out;
   }

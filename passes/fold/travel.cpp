@@ -26,6 +26,10 @@ Skip is_output(const Value& value) {
           "take it out of the graph's outputs if nobody needs it", value.producer()};
 }
 
+Skip no_elements(const Value& value) {
+  return {fmt::format("{} has no elements", quoted(value.name())), "", value.producer()};
+}
+
 Skip not_linear(const Value& value) {
   if (const Node* producer = value.producer()) {
     return {fmt::format("its input comes from {}, which is not a linear operator", describe(*producer)), "",
@@ -92,6 +96,7 @@ std::optional<Skip> Travel::backward(const Affine& affine) {
 }
 
 std::optional<Skip> Travel::request(Value* value, const Affine& affine, size_t reads) {
+  if (affine.size() == 0) return no_elements(*value);
   auto [it, is_new] = requests_.try_emplace(value, Request{affine});
   if (!is_new && !same(it->second.affine, affine)) {
     return Skip{
@@ -208,6 +213,7 @@ std::optional<Skip> Travel::forward(const Affine& affine, bool may_map) {
 }
 
 std::optional<Skip> Travel::hand_over(const Value& value, const Affine& affine) {
+  if (affine.size() == 0) return no_elements(value);
   if (value.is_graph_output()) return is_output(value);
   if (value.uses().empty()) return Skip{"nobody reads it", "", value.producer()};
   for (const Use& use : value.uses()) {

@@ -16,6 +16,9 @@ std::ptrdiff_t operand_count(const PointChain& chain) {
   return std::ranges::count_if(chain, [](const PointOp& p) { return !p.is_unary; });
 }
 
+// x + 1.5 * 2^23 rounds x to a whole number, for an x - 1.5 * 2^23 behind it: such an offset is added by itself.
+bool rounds(float offset) { return std::abs(offset) >= 0x1p22f; }
+
 class Fuser {
  public:
   explicit Fuser(LoweredGraph& graph) : g_(graph), removed_(graph.ops.size(), false) { index(); }
@@ -145,6 +148,7 @@ class Fuser {
     if (operand.rank() < from_end ||
         operand.dims()[operand.dims().size() - static_cast<size_t>(from_end)] != result[axis])
       return;
+    if (std::ranges::any_of(operand.values<float>(), rounds)) return;
     Tensor bias = operand.reshaped({operand.size()});
     if (op.inputs.size() > 2) {
       const Tensor& old = g_.value(op.inputs[2]).constant;
@@ -315,7 +319,7 @@ void simplify_chain(PointChain& chain, int root) {
       } else if (i == 0 && is_unary(a, Unary::linear) && a.b == 0.f && is_unary(b, Unary::sigmoid) && c &&
                  multiplies_by(*c, root)) {
         replace(3, PointOp::of(Unary::swish, a.a));
-      } else if (is_unary(a, Unary::linear) && is_unary(b, Unary::linear)) {
+      } else if (is_unary(a, Unary::linear) && is_unary(b, Unary::linear) && !rounds(a.b)) {
         replace(2, PointOp::of(Unary::linear, a.a * b.a, a.b * b.a + b.b));
       }
     }

@@ -43,6 +43,11 @@ TEST_F(Commands, InspectListsValues) {
   EXPECT_THAT(plica({"inspect", model, "--values"}).out, AllOf(HasSubstr("sizes (Shape)"), HasSubstr("N, 4")));
 }
 
+TEST_F(Commands, TheListOfOperatorsIsInTheDocumentation) {
+  EXPECT_EQ(plica({"list-ops", "--markdown"}).out, slurp(PLICA_SOURCE_DIR "/docs/operators.md"))
+      << "plica list-ops --markdown > docs/operators.md";
+}
+
 TEST_F(Commands, InspectWritesAPageAndAGraph) {
   EXPECT_EQ(plica({"inspect", kDigits, "--html", "m.html", "--dot", "m.dot"}).code, 0);
   EXPECT_THAT(slurp(path("m.html")),
