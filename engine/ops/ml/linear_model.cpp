@@ -135,8 +135,9 @@ void evaluate_linear_classifier(EvaluateContext& context) {
       }
     }
   });
-  (c.is_binary() ? c.labels.binary() : c.labels).write(classes, context.output(0));
-  if (context.has_output(1)) context.share(1, scores);
+  (c.is_binary() ? c.labels.binary() : c.labels)
+      .write(classes, context.allocate(0, c.labels.type(), {rows.count}));
+  context.share(1, scores);
 }
 
 }  // namespace
