@@ -128,7 +128,7 @@ void evaluate_linear_classifier(EvaluateContext& context) {
       } else {
         chosen = static_cast<int32_t>(std::ranges::max_element(row) - row.begin());
       }
-      if (c.is_binary() && row.size() == 2 && c.transform != PostTransform::probit) {
+      if (c.is_binary() && row.size() == 2) {
         transform_binary(c.transform, BinaryScore::probability, row[0], row.data());
       } else {
         transform_scores(c.transform, row);

@@ -91,6 +91,9 @@ void transform_binary(PostTransform transform, BinaryScore kind, T score, T* out
   if (transform == PostTransform::logistic) {
     out[0] = logistic(-score);
     out[1] = logistic(score);
+  } else if (transform == PostTransform::probit) {
+    out[1] = probit(score);
+    out[0] = -out[1];  // probit(1 - p) = -probit(p)
   } else {
     out[0] = kind == BinaryScore::decision ? -score : 1 - score;
     out[1] = score;

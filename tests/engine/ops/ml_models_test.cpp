@@ -64,6 +64,10 @@ TEST(MlLinear, BinaryClassifierGivesTwoScores) {
   EXPECT_TENSOR(y[1], floats({2, 2}, {3, -2, .25, .75}));
   y = run_ml("LinearClassifier", 1, x, with(binary, {{"post_transform", std::string("LOGISTIC")}}), 2);
   EXPECT_TENSOR(y[1], floats({2, 2}, {sigmoid(2), sigmoid(-2), sigmoid(-.75), sigmoid(.75)}));
+  // The normal distribution's 0.75 and 0.1 quantiles, approximately; the scores of a pair are opposite.
+  y = run_ml("LinearClassifier", 1, floats({2, 1}, {.75, .1}),
+             with(binary, {{"post_transform", std::string("PROBIT")}}), 2);
+  EXPECT_TENSOR(y[1], floats({2, 2}, {-.67449, .67449, 1.28155, -1.28155}), 1e-2);
   expect_error(
       [&] {
         run_ml("LinearClassifier", 1, x, with(binary, {{"post_transform", std::string("X")}}), 2);
