@@ -13,7 +13,8 @@
 
 namespace plica::ml {
 
-// Numbered as TreeEnsemble (opset 5) numbers them.
+// Numbered as the specification of TreeEnsemble (opset 5) does. ONNX Runtime 1.32 takes 1 for LOGISTIC there,
+// and 2 for SOFTMAX.
 enum class PostTransform { none, softmax, logistic, softmax_zero, probit };
 
 // Throws invalid_model for another name or number.
