@@ -144,10 +144,11 @@ class NGrams {
 // Counts the n-grams whose tokens stand 1, 2, ..., max_skip + 1 apart; those of one token once.
 void count_ngrams(const NGrams& ngrams, const Settings& a, std::span<const int32_t> row, float* counts) {
   const auto length = static_cast<int64_t>(row.size());
-  // Two tokens cannot be farther apart than the row is long.
-  const int64_t farthest = std::max<int64_t>(1, std::min(a.max_skip, length) + (a.max_skip < length ? 1 : 0));
-  for (int64_t distance = 1; distance <= farthest; ++distance) {
-    for (int64_t start = 0; start < length; ++start) {
+  for (int64_t distance = 1; distance - 1 <= a.max_skip && (distance == 1 || distance < length); ++distance) {
+    // How many steps the shortest n-gram takes that is counted at this distance.
+    const int64_t steps = distance == 1 ? a.min_length - 1 : std::max<int64_t>(a.min_length - 1, 1);
+    if (steps >= a.max_length) break;
+    for (int64_t start = 0; start < length && (length - 1 - start) / distance >= steps; ++start) {
       int32_t node = 0;
       int64_t size = 1;
       for (int64_t at = start; at < length && size <= a.max_length; at += distance, ++size) {

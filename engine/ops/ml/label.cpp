@@ -37,7 +37,10 @@ Tensor list_of(const std::vector<T>& values) {
 Tensor list_attribute(const AttributeReader& attributes, std::string_view prefix) {
   Tensor found;
   const auto take = [&](Tensor candidate) {
-    require(!found.defined(), ErrorCode::invalid_model, "there is more than one attribute {}_*", prefix);
+    // An empty list beside another one is as good as none.
+    if (found.defined() && candidate.size() == 0) return;
+    require(!found.defined() || found.size() == 0, ErrorCode::invalid_model,
+            "there is more than one attribute {}_*", prefix);
     found = std::move(candidate);
   };
   const auto name = [&](std::string_view suffix) { return fmt::format("{}_{}", prefix, suffix); };

@@ -128,15 +128,16 @@ void evaluate_linear_classifier(EvaluateContext& context) {
       } else {
         chosen = static_cast<int32_t>(std::ranges::max_element(row) - row.begin());
       }
-      if (c.is_binary() && row.size() == 2 && c.transform != PostTransform::probit) {
+      if (c.is_binary() && row.size() == 2) {
         transform_binary(c.transform, BinaryScore::probability, row[0], row.data());
       } else {
         transform_scores(c.transform, row);
       }
     }
   });
-  (c.is_binary() ? c.labels.binary() : c.labels).write(classes, context.output(0));
-  if (context.has_output(1)) context.share(1, scores);
+  (c.is_binary() ? c.labels.binary() : c.labels)
+      .write(classes, context.allocate(0, c.labels.type(), {rows.count}));
+  context.share(1, scores);
 }
 
 }  // namespace

@@ -33,6 +33,13 @@ MapTypes map_types(const Facts& facts) {
   return {type.key, type.inner ? type.inner->element : DataType::undefined};
 }
 
+// Throws invalid_argument when the tensor, which a caller may have made, is no map.
+const Tensor& checked_map(const Tensor& map) {
+  require(map.type() == DataType::map && map.size() == 2 && keys_of(map).size() == values_of(map).size(),
+          ErrorCode::invalid_argument, "the input is {}, or has not as many values as keys", to_string(map));
+  return map;
+}
+
 // ---- CastMap: the values in the order of their keys, or each at the place that its key says
 
 DataType cast_map_type(const AttributeReader& attributes) {
@@ -68,7 +75,7 @@ void infer_cast_map(InferContext& context) {
 }
 
 void evaluate_cast_map(EvaluateContext& context) {
-  const Tensor& map = context.input(0);
+  const Tensor& map = checked_map(context.input(0));
   const auto keys = keys_of(map).values<int64_t>();
   const Tensor values = cast_tensor(values_of(map), cast_map_type(context.attributes()));
   const bool sparse = is_sparse(context.attributes());
@@ -128,7 +135,7 @@ void vectorize(const Tensor& map, const std::vector<K>& vocabulary, Tensor& out)
 
 void evaluate_dict_vectorizer(EvaluateContext& context) {
   const AttributeReader& attributes = context.attributes();
-  const Tensor& map = context.input(0);
+  const Tensor& map = checked_map(context.input(0));
   const auto ints = attributes.ints("int64_vocabulary");
   const auto strings = attributes.strings("string_vocabulary");
   Tensor& out =

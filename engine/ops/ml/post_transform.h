@@ -13,7 +13,8 @@
 
 namespace plica::ml {
 
-// Numbered as TreeEnsemble (opset 5) numbers them.
+// Numbered as the specification of TreeEnsemble (opset 5) does. ONNX Runtime 1.32 takes 1 for LOGISTIC there,
+// and 2 for SOFTMAX.
 enum class PostTransform { none, softmax, logistic, softmax_zero, probit };
 
 // Throws invalid_model for another name or number.
@@ -91,6 +92,9 @@ void transform_binary(PostTransform transform, BinaryScore kind, T score, T* out
   if (transform == PostTransform::logistic) {
     out[0] = logistic(-score);
     out[1] = logistic(score);
+  } else if (transform == PostTransform::probit) {
+    out[1] = probit(score);
+    out[0] = -out[1];  // probit(1 - p) = -probit(p)
   } else {
     out[0] = kind == BinaryScore::decision ? -score : 1 - score;
     out[1] = score;

@@ -237,7 +237,7 @@ void evaluate_svm_classifier(EvaluateContext& context) {
   const Tensor x = cast_tensor(context.input(0), DataType::float32);
   const Rows rows = rows_of(x.dims());
   const auto width = static_cast<size_t>(model.scores());
-  float* out = context.output(1).mutable_data<float>();
+  float* out = context.allocate(1, DataType::float32, {rows.count, model.scores()}).mutable_data<float>();
   std::vector<int32_t> classes(static_cast<size_t>(rows.count));
   const int64_t work = static_cast<int64_t>(model.vectors.size() + model.coefficients.size());
   parallel_for(rows.count, row_grain(work), [&](int64_t begin, int64_t end) {
@@ -254,7 +254,7 @@ void evaluate_svm_classifier(EvaluateContext& context) {
       }
     }
   });
-  model.labels.write(classes, context.output(0));
+  model.labels.write(classes, context.allocate(0, model.labels.type(), {rows.count}));
 }
 
 }  // namespace

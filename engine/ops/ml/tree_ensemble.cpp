@@ -93,7 +93,7 @@ void evaluate_regressor(EvaluateContext& context) {
     std::vector<T> base = indexed ? std::vector<T>{} : base_values<T>(attributes);
     require(base.empty() || static_cast<int64_t>(base.size()) == targets, ErrorCode::invalid_model,
             "{} base_values for {} targets", base.size(), targets);
-    const auto trees = static_cast<T>(forest.roots.size());
+    const auto trees = static_cast<T>(std::max<size_t>(1, forest.roots.size()));
     Tensor scores(data_type_of<T>, {rows.count, targets});
     T* out = scores.mutable_data<T>();
     score_rows(forest, x.data<T>(), rows, targets, aggregate, [&](int64_t r, const RowScores<T>& row) {
@@ -182,8 +182,8 @@ void evaluate_classifier(EvaluateContext& context) {
           classes == 2 ? finish_two_classes(c, base, row) : finish_many_classes(c, base, row);
       std::ranges::copy(row.scores, out + r * classes);
     });
-    c.labels.write(chosen, context.output(0));
-    cast_elements(scores, context.output(1));
+    c.labels.write(chosen, context.allocate(0, c.labels.type(), {rows.count}));
+    cast_elements(scores, context.allocate(1, DataType::float32, scores.dims()));
   });
 }
 

@@ -29,7 +29,7 @@ struct TreeNode {
   TreePlace children[2] = {};  // where the comparison is false, and true
   int32_t members = -1;        // the set that a `member` node asks
   TreeMode mode = TreeMode::leq;
-  bool nan_is_true = false;  // where a row goes whose feature is missing
+  bool nan_is_true = false;  // where a row goes whose feature is missing, whatever the mode
 };
 
 // What a leaf adds to a target (or class).
