@@ -172,7 +172,8 @@ void evaluate_dft(EvaluateContext& context) {
   });
 }
 
-// ---- STFT: signal [batch, length, parts] -> [batch, frames, frequencies, 2]
+// ---- STFT: signal [batch, length, parts] -> [batch, frames, frequencies, 2]. Models in use have real
+// signals of [batch, length] too, which ONNX Runtime takes.
 
 void check_stft(int64_t step, int64_t frame, const Dim& window, const Dim& signal) {
   require(step > 0, ErrorCode::invalid_model, "the frame step is {}", step);
@@ -187,8 +188,8 @@ void infer_stft(InferContext& context) {
   const DataType type = context.input_type(0);
   const bool onesided = read_flag(context.attributes(), "onesided");
   const auto& signal = context.input_shape(0);
-  require(!signal || signal->rank() == 3, ErrorCode::invalid_model, "the signal is of rank {}, it must be 3",
-          signal ? signal->rank() : 0);
+  require(!signal || signal->rank() == 2 || signal->rank() == 3, ErrorCode::invalid_model,
+          "the signal is of rank {}, it must be 2 or 3", signal ? signal->rank() : 0);
   Dim window, size = signal ? (*signal)[1] : Dim();
   if (context.has_input(2)) {
     require(context.input_type(2) == type || type == DataType::undefined, ErrorCode::invalid_model,
@@ -199,7 +200,7 @@ void infer_stft(InferContext& context) {
             shape ? shape->rank() : 0);
     if (shape) window = (*shape)[0];
   }
-  if (signal) {
+  if (signal && signal->rank() == 3) {
     check_parts((*signal)[2]);
     require(!onesided || !(*signal)[2].is_known() || (*signal)[2].value() == 1, ErrorCode::invalid_model,
             "a onesided transform needs a real signal");
@@ -221,7 +222,8 @@ template <class T>
 void transform_frames(const Tensor& signal, const Tensor* window, int64_t step, int64_t length, Tensor& out) {
   using C = ComputeType<T>;
   using Complex = std::complex<C>;
-  const int64_t size = signal.dim(1), parts = signal.dim(2), frames = out.dim(1), frequencies = out.dim(2);
+  const int64_t size = signal.dim(1), parts = signal.rank() == 3 ? signal.dim(2) : 1, frames = out.dim(1),
+                frequencies = out.dim(2);
   const FourierTransform<C> transform(length);
   std::vector<C> weights(static_cast<size_t>(length), C(1));
   if (window) {

@@ -186,5 +186,12 @@ TEST(MelWeightMatrix, Triangles) {
   expect_error([&] { matrix(2, 16, 1000, 0, kNan); }, ErrorCode::invalid_argument, "edges");
 }
 
+TEST(Stft, ARealSignalNeedsNoAxisForItsPart) {
+  const Tensor x = Tensor::of({1.f, 2.f, 3.f, 4.f, 5.f, 6.f}, {1, 6});
+  const Tensor step = Tensor::scalar<int64_t>(2), length = Tensor::scalar<int64_t>(4);
+  EXPECT_TENSOR(run("STFT", 17, {x, step, Tensor(), length}),
+                run("STFT", 17, {x.reshaped({1, 6, 1}), step, Tensor(), length}));
+}
+
 }  // namespace
 }  // namespace plica::test
