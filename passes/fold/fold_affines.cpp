@@ -4,7 +4,6 @@
 #include <cmath>
 
 #include "engine/core/fail.h"
-#include "engine/ops/table.h"
 #include "passes/constants.h"
 #include "passes/fold/absorb_affine.h"
 #include "passes/fold/error_bound.h"
@@ -170,10 +169,10 @@ RuleResult merge_into_batch_norm(const AffineChain& chain, const AffineNode& hol
 // Several nodes of arithmetic become one BatchNormalization, of mean 0 and variance 1.
 RuleResult make_batch_norm(const AffineChain& chain, const Node& at, const RuleContext& context) {
   const Type& type = context.facts.of(chain.input()).type;
-  const OpDef* batch_norm = find_op("", "BatchNormalization", chain.last().opset());
-  if (chain.last().opset() < 9 || !batch_norm || !batch_norm->input_types[0].contains(type.element) ||
-      !type.shape || type.shape->rank() < 2 || !(*type.shape)[1].is_known() ||
-      !is_foldable_type(type.element)) {
+  // Version 9, the first without `spatial`, has no bfloat16.
+  const int64_t first_version = type.element == DataType::bfloat16 ? 14 : 9;
+  if (chain.last().opset() < first_version || !type.shape || type.shape->rank() < 2 ||
+      !(*type.shape)[1].is_known() || !is_foldable_type(type.element)) {
     return NoMatch{};
   }
   const int64_t channels = (*type.shape)[1].value();
