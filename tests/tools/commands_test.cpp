@@ -30,7 +30,8 @@ TEST_F(Commands, InspectListsValues) {
   const auto value = [&](const std::vector<std::string>& more, const char* name) {
     std::vector<std::string> command = {"inspect", model, "--values", "--json"};
     command.insert(command.end(), more.begin(), more.end());
-    for (const json& v : parse_json(plica(command))["values"]) {
+    const json summary = parse_json(plica(command));
+    for (const json& v : summary["values"]) {
       if (v["name"] == name) return v;
     }
     return json();
