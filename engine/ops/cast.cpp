@@ -10,6 +10,7 @@
 
 #include "engine/core/dispatch.h"
 #include "engine/core/parallel.h"
+#include "engine/core/vectorized.h"
 
 namespace plica {
 namespace {
@@ -34,8 +35,10 @@ void load(const Tensor& in, int64_t begin, int64_t count, float* out) {
   } else if (in.type() == DataType::float8e8m0) {
     for (int64_t i = 0; i < count; ++i) out[i] = decode_e8m0(codes[begin + i]);
   } else {
-    dispatch<TypeList<float, Float16, BFloat16>>(
-        in.type(), [&]<class T>(std::type_identity<T>) { std::copy_n(in.data<T>() + begin, count, out); });
+    dispatch<TypeList<float, Float16, BFloat16>>(in.type(), [&]<class T>(std::type_identity<T>) {
+      const T* from = in.data<T>() + begin;
+      vectorized([=] { std::copy_n(from, count, out); });
+    });
   }
 }
 
@@ -129,9 +132,18 @@ void store(const W* in, int64_t begin, int64_t count, Tensor& out, const CastOpt
     for (int64_t i = 0; i < count; ++i) put(i, lowest_bits(in[i]));
   } else {
     dispatch<NumericTypes>(type, [&]<class T>(std::type_identity<T>) {
-      std::transform(in, in + count, out.mutable_data<T>() + begin, convert<T, W>);
+      T* to = out.mutable_data<T>() + begin;
+      vectorized([=] { std::transform(in, in + count, to, convert<T, W>); });
     });
   }
+}
+
+// The elements from `begin` on in the wide type; `buffer` holds them where they are not of it.
+template <class W>
+const W* widened(const Tensor& in, int64_t begin, int64_t count, W* buffer) {
+  if (in.type() == data_type_of<W>) return in.data<W>() + begin;
+  load(in, begin, count, buffer);
+  return buffer;
 }
 
 template <class W>
@@ -145,8 +157,7 @@ void cast_by(const Tensor& in, Tensor& out, const CastOptions& options) {
     for (int64_t b = first; b < last; ++b) {
       const int64_t begin = b * kBlock;
       const int64_t count = std::min(kBlock, in.size() - begin);
-      load(in, begin, count, wide.data());
-      store(wide.data(), begin, count, out, options);
+      store(widened(in, begin, count, wide.data()), begin, count, out, options);
     }
   });
 }

@@ -17,7 +17,14 @@ int64_t wrap_index(int64_t index, int64_t size) {
 std::vector<int64_t> read_indices(const Tensor& indices, int64_t size) {
   const Tensor wide = cast_tensor(indices, DataType::int64);
   std::vector<int64_t> result(wide.values<int64_t>().begin(), wide.values<int64_t>().end());
-  for (int64_t& i : result) i = wrap_index(i, size);
+  bool valid = true;
+  for (int64_t& i : result) {
+    const bool negative = i < 0;
+    valid &= negative ? i >= -size : i < size;
+    i += negative ? size : 0;
+  }
+  if (!valid)
+    std::ranges::for_each(wide.values<int64_t>(), [size](int64_t i) { wrap_index(i, size); });  // throws
   return result;
 }
 
@@ -29,6 +36,20 @@ Dims strides_of(const Dims& dims) {
     stride *= dims[d];
   }
   return strides;
+}
+
+ElementRows::ElementRows(const Dims& dims, const Dims& strides, size_t axis)
+    : dims_(dims), strides_(strides), axis_stride_(strides[axis]), axis_is_last_(axis + 1 == dims.size()) {
+  strides_[axis] = 0;
+  length_ = dims_.back();
+  dims_.pop_back();
+  for (const int64_t d : dims_) count_ *= d;
+}
+
+int64_t ElementRows::offset(int64_t row) const {
+  int64_t offset = 0;
+  for (size_t d = dims_.size(); d-- > 0; row /= dims_[d]) offset += row % dims_[d] * strides_[d];
+  return offset;
 }
 
 std::span<const OpDef> indexing_ops() {

@@ -7,6 +7,7 @@
 #include "engine/core/dispatch.h"
 #include "engine/core/fail.h"
 #include "engine/core/parallel.h"
+#include "engine/core/vectorized.h"
 #include "engine/ops/cast.h"
 #include "engine/ops/elementwise.h"
 #include "engine/ops/evaluate.h"
@@ -217,7 +218,7 @@ struct Max {
     else
       return std::numeric_limits<C>::min();
   }
-  static void add(State& s, C x) { s = s > x || is_nan(s) ? s : x; }
+  static void add(State& s, C x) { s = (s > x) | is_nan(s) ? s : x; }
   static void join(State& s, State other) { add(s, other); }
   static C result(State s, int64_t) { return s; }
 };
@@ -230,7 +231,7 @@ struct Min {
     else
       return std::numeric_limits<C>::max();
   }
-  static void add(State& s, C x) { s = s < x || is_nan(s) ? s : x; }
+  static void add(State& s, C x) { s = (s < x) | is_nan(s) ? s : x; }
   static void join(State& s, State other) { add(s, other); }
   static C result(State s, int64_t) { return s; }
 };
@@ -253,11 +254,11 @@ struct LogSumExp {
 // ---- the kernel
 
 // Independent partial results, so that additions don't wait for each other.
-constexpr int64_t kLanes = 8;
+constexpr int64_t kLanes = 16;
 constexpr int64_t kColumns = 128;
 
 template <class R, class T>
-typename R::State reduce_row(const T* x, int64_t count, typename R::State state) {
+typename R::State reduce_row_body(const T* x, int64_t count, typename R::State state) {
   using C = ComputeType<T>;
   if (count >= 2 * kLanes) {
     std::array<typename R::State, kLanes> lanes;
@@ -271,6 +272,12 @@ typename R::State reduce_row(const T* x, int64_t count, typename R::State state)
     count -= i;
   }
   for (int64_t i = 0; i < count; ++i) R::add(state, static_cast<C>(x[i]));
+  return state;
+}
+
+template <class R, class T>
+typename R::State reduce_row(const T* x, int64_t count, typename R::State state) {
+  vectorized([&state, x, count] { state = reduce_row_body<R>(x, count, state); });
   return state;
 }
 
@@ -304,10 +311,13 @@ void reduce(const Plan& plan, const T* x, T* y, int64_t out_size) {
                    const int64_t columns = std::min(kColumns, plan.inner - column);
                    std::fill_n(states.begin(), columns, R::init());
                    const T* from = x + plan.kept[static_cast<size_t>(row)] + column;
-                   for (const int64_t offset : plan.reduced) {
-                     for (int64_t j = 0; j < columns; ++j)
-                       R::add(states[static_cast<size_t>(j)], static_cast<ComputeType<T>>(from[offset + j]));
-                   }
+                   vectorized([&, from, columns] {
+                     for (const int64_t offset : plan.reduced) {
+                       for (int64_t j = 0; j < columns; ++j)
+                         R::add(states[static_cast<size_t>(j)],
+                                static_cast<ComputeType<T>>(from[offset + j]));
+                     }
+                   });
                    T* to = y + row * plan.inner + column;
                    for (int64_t j = 0; j < columns; ++j)
                      to[j] = static_cast<T>(R::result(states[static_cast<size_t>(j)], plan.count));

@@ -98,6 +98,10 @@ PLICA_INLINE void instruction_body(const PointOp& op, float* y, const float* x, 
         return unary_pass<Unary::leaky_relu>(y, x, count, a, b);
       case Unary::elu:
         return unary_pass<Unary::elu>(y, x, count, a, b);
+      case Unary::celu:
+        return unary_pass<Unary::celu>(y, x, count, a, b);
+      case Unary::thresholded_relu:
+        return unary_pass<Unary::thresholded_relu>(y, x, count, a, b);
       case Unary::clip:
         return unary_pass<Unary::clip>(y, x, count, a, b);
       case Unary::sigmoid:
@@ -118,16 +122,34 @@ PLICA_INLINE void instruction_body(const PointOp& op, float* y, const float* x, 
         return unary_pass<Unary::sqrt>(y, x, count, a, b);
       case Unary::abs:
         return unary_pass<Unary::abs>(y, x, count, a, b);
+      case Unary::sign:
+        return unary_pass<Unary::sign>(y, x, count, a, b);
+      case Unary::floor:
+        return unary_pass<Unary::floor>(y, x, count, a, b);
+      case Unary::ceil:
+        return unary_pass<Unary::ceil>(y, x, count, a, b);
+      case Unary::round:
+        return unary_pass<Unary::round>(y, x, count, a, b);
       case Unary::square:
         return unary_pass<Unary::square>(y, x, count, a, b);
       case Unary::reciprocal:
         return unary_pass<Unary::reciprocal>(y, x, count, a, b);
+      case Unary::sin:
+        return unary_pass<Unary::sin>(y, x, count, a, b);
+      case Unary::cos:
+        return unary_pass<Unary::cos>(y, x, count, a, b);
       case Unary::erf:
         return unary_pass<Unary::erf>(y, x, count, a, b);
       case Unary::gelu:
         return unary_pass<Unary::gelu>(y, x, count, a, b);
+      case Unary::gelu_tanh:
+        return unary_pass<Unary::gelu_tanh>(y, x, count, a, b);
       case Unary::soft_plus:
         return unary_pass<Unary::soft_plus>(y, x, count, a, b);
+      case Unary::soft_sign:
+        return unary_pass<Unary::soft_sign>(y, x, count, a, b);
+      case Unary::mish:
+        return unary_pass<Unary::mish>(y, x, count, a, b);
     }
   }
   switch (op.binary) {
