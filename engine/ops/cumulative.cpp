@@ -64,10 +64,19 @@ void evaluate_cumulative(EvaluateContext& context) {
               for (int64_t k = 0; k < n; ++k, at += step) {
                 const T* from = x + at;
                 T* to = y + at;
-                for (int64_t j = 0; j < columns; ++j) {
-                  const S before = running[j], after = kOp(before, static_cast<S>(static_cast<C>(from[j])));
-                  running[j] = after;
-                  to[j] = static_cast<T>(static_cast<C>(exclusive ? before : after));
+                const auto element = [](T v) { return static_cast<S>(static_cast<C>(v)); };
+                const auto rounded = [](S v) { return static_cast<T>(static_cast<C>(v)); };
+                if (exclusive) {
+                  for (int64_t j = 0; j < columns; ++j) {
+                    const S before = running[j];
+                    running[j] = kOp(before, element(from[j]));
+                    to[j] = rounded(before);
+                  }
+                } else {
+                  for (int64_t j = 0; j < columns; ++j) {
+                    running[j] = kOp(running[j], element(from[j]));
+                    to[j] = rounded(running[j]);
+                  }
                 }
               }
             });

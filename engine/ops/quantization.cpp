@@ -146,26 +146,32 @@ std::optional<Range> range_of(DataType type) {
   }
 }
 
-// To int8 or uint8 in one pass.
+// To int8 or uint8 in one pass; NaN becomes 0.
+void quantize_run(const float* in, const float* scale, const float* zero, Range range, uint8_t* to,
+                  int64_t count) {
+  for (int64_t i = 0; i < count; ++i) {
+    float v = std::nearbyint(in[i] / scale[i]) + zero[i];
+    v = v < range.low ? range.low : v;
+    v = v > range.high ? range.high : v;
+    v = v == v ? v : 0.f;
+    to[i] = static_cast<uint8_t>(static_cast<int32_t>(v));
+  }
+}
+
 void quantize_to_bytes(const QuantizationLayout& layout, const float* in, const float* scale,
                        const float* zero, Tensor& out) {
   const Range range = *range_of(out.type());
   auto* to = static_cast<uint8_t*>(out.mutable_raw());
   for_each_run(layout, [=](int64_t first, int64_t count, int64_t s, int64_t step) {
-    vectorized([=] {
-      std::array<float, kRun> scales, zeros;
-      for (int64_t i = 0; i < count; ++i) {
-        scales[static_cast<size_t>(i)] = scale[s + i * step];
-        zeros[static_cast<size_t>(i)] = zero[s + i * step];
-      }
-      for (int64_t i = 0; i < count; ++i) {
-        const float v =
-            std::nearbyint(in[first + i] / scales[static_cast<size_t>(i)]) + zeros[static_cast<size_t>(i)];
-        const float low = v < range.low ? range.low : v;
-        const float high = low > range.high ? range.high : low;
-        to[first + i] = static_cast<uint8_t>(static_cast<int32_t>(high == high ? high : 0.f));  // NaN is 0
-      }
-    });
+    std::array<float, kRun> scales, zeros;
+    const float *run_scale = scale + s, *run_zero = zero + s;
+    if (step == 0) {
+      std::fill_n(scales.begin(), count, scale[s]);
+      std::fill_n(zeros.begin(), count, zero[s]);
+      run_scale = scales.data();
+      run_zero = zeros.data();
+    }
+    vectorized([=] { quantize_run(in + first, run_scale, run_zero, range, to + first, count); });
   });
 }
 

@@ -2,6 +2,7 @@
 // Sums of floating-point numbers are kept in double, so that no order of summation matters to the result.
 #include <array>
 #include <cmath>
+#include <cstring>
 #include <limits>
 
 #include "engine/core/dispatch.h"
@@ -211,6 +212,7 @@ struct Prod {
 // NaN wins, as in numpy.
 template <class C>
 struct Max {
+  static constexpr bool kIsMax = true;
   using State = C;
   static State init() {
     if constexpr (std::is_floating_point_v<C>)
@@ -224,6 +226,7 @@ struct Max {
 };
 template <class C>
 struct Min {
+  static constexpr bool kIsMax = false;
   using State = C;
   static State init() {
     if constexpr (std::is_floating_point_v<C>)
@@ -257,9 +260,51 @@ struct LogSumExp {
 constexpr int64_t kLanes = 16;
 constexpr int64_t kColumns = 128;
 
+// Of floating-point numbers, in vectors: kMax or the least; NaN where there is one.
+template <bool kMax, class T>
+T extreme_of_row(const T* x, int64_t count) {
+  typedef T Vec __attribute__((vector_size(32)));
+  constexpr int64_t kWidth = 32 / sizeof(T), kVectors = 4, kStep = kWidth * kVectors;
+  constexpr T kLeast = kMax ? -std::numeric_limits<T>::infinity() : std::numeric_limits<T>::infinity();
+  T result = kLeast, nan = 0;
+  const auto take = [&](T v) {
+    if (kMax ? v > result : v < result) result = v;
+    if (v != v) nan = v;
+  };
+  int64_t i = 0;
+  if (count >= kStep) {
+    Vec best[kVectors], nans[kVectors];
+    for (int64_t k = 0; k < kVectors; ++k) {
+      best[k] = Vec{} + kLeast;
+      nans[k] = Vec{};
+    }
+    for (; i + kStep <= count; i += kStep) {
+      for (int64_t k = 0; k < kVectors; ++k) {
+        Vec v;
+        std::memcpy(&v, x + i + k * kWidth, sizeof v);
+        if constexpr (kMax) best[k] = v > best[k] ? v : best[k];
+        if constexpr (!kMax) best[k] = v < best[k] ? v : best[k];
+        nans[k] = v != v ? v : nans[k];
+      }
+    }
+    for (int64_t k = 0; k < kVectors; ++k) {
+      for (int64_t j = 0; j < kWidth; ++j) {
+        take(best[k][j]);
+        take(nans[k][j] != nans[k][j] ? nans[k][j] : kLeast);
+      }
+    }
+  }
+  for (; i < count; ++i) take(x[i]);
+  return nan != nan ? nan : result;
+}
+
 template <class R, class T>
 typename R::State reduce_row_body(const T* x, int64_t count, typename R::State state) {
   using C = ComputeType<T>;
+  if constexpr (requires { R::kIsMax; } && std::is_floating_point_v<T>) {
+    R::add(state, extreme_of_row<R::kIsMax>(x, count));
+    return state;
+  }
   if (count >= 2 * kLanes) {
     std::array<typename R::State, kLanes> lanes;
     lanes.fill(R::init());

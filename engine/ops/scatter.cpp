@@ -124,7 +124,7 @@ void evaluate_scatter_elements(EvaluateContext& context) {
   const auto axis = static_cast<size_t>(normalize_axis(context.attributes().i("axis"), out.rank()));
   auto places = read_indices(context.input(1), out.dims()[axis]);
   if (places.empty()) return;
-  const ElementRows rows(dims, strides_of(out.dims()), axis);
+  const ElementRows rows(dims, out.dims(), axis);
   for (int64_t r = 0; r < rows.count(); ++r) {
     int64_t* row = places.data() + r * rows.length();
     const int64_t offset = rows.offset(r);

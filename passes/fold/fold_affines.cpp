@@ -50,7 +50,8 @@ std::optional<Operand> add_depthwise(const Affine& offset, double slack, const A
                                      const std::string& output, const RuleContext& context, Patch& patch) {
   const Node& last = chain.last();
   const Type& type = context.facts.of(chain.input()).type;
-  if (type.element != DataType::float32 || !type.shape || type.shape->rank() != 4 || !(*type.shape)[1].is_known())
+  if (type.element != DataType::float32 || !type.shape || type.shape->rank() != 4 ||
+      !(*type.shape)[1].is_known())
     return std::nullopt;
   const int64_t channels = (*type.shape)[1].value();
   const auto factors = channels > 0 ? by_channel(offset, 2, channels) : std::nullopt;
@@ -121,7 +122,8 @@ std::optional<Patch> split_forward(const AffineChain& chain, const Node& at, con
   if (travel.forward(affine.scale_only(), false)) return std::nullopt;
   const std::string output = folded_name(chain.output()->name());
   auto sum = add_depthwise(offset, slack, chain, output, context, travel.patch());
-  if (!sum) sum = add_arithmetic("Add", offset.shift, offset.dims, slack, chain, output, context, travel.patch());
+  if (!sum)
+    sum = add_arithmetic("Add", offset.shift, offset.dims, slack, chain, output, context, travel.patch());
   if (!sum) return std::nullopt;
   travel.patch().substitute(chain.output(), *sum);
   travel.patch().offset_stays = true;

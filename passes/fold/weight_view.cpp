@@ -63,8 +63,8 @@ bool is_tiny(T stored) {
   return std::abs(static_cast<ComputeType<T>>(stored)) < static_cast<ComputeType<T>>(kFlushBelow<T>);
 }
 
-// A run of contiguous elements of one output channel; element i is scaled by scale(i). As store() does, block by
-// block and one thing at a time: simple loops vectorize.
+// A run of contiguous elements of one output channel; element i is scaled by scale(i). As store() does, block
+// by block and one thing at a time: simple loops vectorize.
 template <class T, class Scale>
 void scale_run(const T* in, T* out, int64_t count, Scale&& scale, Lanes& lanes) {
   constexpr int64_t kBlock = 256;

@@ -26,11 +26,11 @@ Placement result_place(PlanBuilder& builder, const LoweredOp& op, const Placemen
 
 void build_softmax(PlanBuilder& builder, const LoweredOp& op, const SoftmaxParams& p) {
   const Placement from = builder.row_major(op.inputs[0]);
-  if (p.log) {
-    const Dims& dims = builder.value(op.inputs[0]).dims;
+  const Dims& dims = builder.value(op.inputs[0]).dims;
+  if (p.axis + 1 == static_cast<int>(dims.size())) {
     const Placement to = result_place(builder, op, from);
-    builder.emit({"LogSoftmax", node_names(op), "rows", onednn::layout_name(*from.desc)},
-                 std::make_unique<LogSoftmaxKernel>(checked_elements(dims) / dims.back(), dims.back()),
+    builder.emit({p.log ? "LogSoftmax" : "Softmax", node_names(op), "rows", onednn::layout_name(*from.desc)},
+                 std::make_unique<SoftmaxKernel>(checked_elements(dims) / dims.back(), dims.back(), p.log),
                  {from, to});
     if (!op.chain.empty()) build_chain(builder, op, 0, to, true);
     return;

@@ -21,14 +21,15 @@ class LayerNormKernel : public Kernel {  // operands: x, [scale], [shift], y; y 
   Options options_;
 };
 
-// y = x - max - log(sum(exp(x - max))) by row.
-class LogSoftmaxKernel : public Kernel {  // operands: x, y; y may be x
+// y = exp(x - max) / sum(exp(x - max)) by row, or its logarithm.
+class SoftmaxKernel : public Kernel {  // operands: x, y; y may be x
  public:
-  LogSoftmaxKernel(int64_t rows, int64_t row) : rows_(rows), row_(row) {}
+  SoftmaxKernel(int64_t rows, int64_t row, bool log) : rows_(rows), row_(row), log_(log) {}
   void run(const Arguments& arguments) const override;
 
  private:
   int64_t rows_, row_;
+  bool log_;
 };
 
 class RowMeanKernel : public Kernel {  // operands: x, y
