@@ -24,6 +24,9 @@ target_include_directories(plica_flags INTERFACE ${PROJECT_SOURCE_DIR})
 # -Wrestrict: gcc 12 warns of "literal" + std::to_string(i) (gcc bug 105651).
 target_compile_options(plica_flags INTERFACE -Wall -Wextra -Wno-missing-field-initializers
                        $<$<CXX_COMPILER_ID:GNU>:-Wno-restrict> $<$<BOOL:${PLICA_DEVELOPER}>:-Werror>)
+# Nothing here reads errno after a mathematical function, or the floating-point exception flags; without them loops over
+# sqrt, floor and comparisons become vector code. No result changes.
+target_compile_options(plica_flags INTERFACE -fno-math-errno -fno-trapping-math)
 if(PLICA_SANITIZE)
   # Everywhere, the generated code and the tests included: half-instrumented containers give false reports.
   add_compile_options(-fsanitize=${PLICA_SANITIZE} -fno-omit-frame-pointer)

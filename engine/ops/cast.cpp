@@ -7,9 +7,14 @@
 #include <array>
 #include <charconv>
 #include <cmath>
+#include <cstring>
+#if defined(__x86_64__)
+#include <immintrin.h>
+#endif
 
 #include "engine/core/dispatch.h"
 #include "engine/core/parallel.h"
+#include "engine/core/vectorized.h"
 
 namespace plica {
 namespace {
@@ -34,8 +39,10 @@ void load(const Tensor& in, int64_t begin, int64_t count, float* out) {
   } else if (in.type() == DataType::float8e8m0) {
     for (int64_t i = 0; i < count; ++i) out[i] = decode_e8m0(codes[begin + i]);
   } else {
-    dispatch<TypeList<float, Float16, BFloat16>>(
-        in.type(), [&]<class T>(std::type_identity<T>) { std::copy_n(in.data<T>() + begin, count, out); });
+    dispatch<TypeList<float, Float16, BFloat16>>(in.type(), [&]<class T>(std::type_identity<T>) {
+      const T* from = in.data<T>() + begin;
+      vectorized([=] { std::copy_n(from, count, out); });
+    });
   }
 }
 
@@ -76,6 +83,28 @@ T convert(W x) {
     return static_cast<T>(x);
   }
 }
+
+// float to Float16 by the instruction for it, which rounds and keeps NaN as Float16 does.
+#if defined(__x86_64__)
+bool has_f16c() {
+  static const bool has = [] {
+    __builtin_cpu_init();
+    return __builtin_cpu_supports("avx2") && __builtin_cpu_supports("f16c");
+  }();
+  return has;
+}
+[[gnu::target("avx2,f16c")]] void narrow_by_f16c(const float* in, int64_t count, Float16* to) {
+  int64_t i = 0;
+  for (; i + 8 <= count; i += 8) {
+    const __m128i halves = _mm256_cvtps_ph(_mm256_loadu_ps(in + i), _MM_FROUND_TO_NEAREST_INT);
+    _mm_storeu_si128(reinterpret_cast<__m128i*>(to + i), halves);
+  }
+  for (; i < count; ++i) to[i] = Float16(in[i]);
+}
+#else
+bool has_f16c() { return false; }
+void narrow_by_f16c(const float*, int64_t, Float16*) {}
+#endif
 
 // Shortest digits that read back as the same number, with a point, as numpy prints them.
 template <class W>
@@ -129,9 +158,23 @@ void store(const W* in, int64_t begin, int64_t count, Tensor& out, const CastOpt
     for (int64_t i = 0; i < count; ++i) put(i, lowest_bits(in[i]));
   } else {
     dispatch<NumericTypes>(type, [&]<class T>(std::type_identity<T>) {
-      std::transform(in, in + count, out.mutable_data<T>() + begin, convert<T, W>);
+      T* to = out.mutable_data<T>() + begin;
+      if constexpr (std::is_same_v<T, Float16> && std::is_same_v<W, float>) {
+        if (has_f16c()) return narrow_by_f16c(in, count, to);
+      }
+      vectorized([=] {
+        for (int64_t i = 0; i < count; ++i) to[i] = convert<T>(in[i]);
+      });
     });
   }
+}
+
+// The elements from `begin` on in the wide type; `buffer` holds them where they are not of it.
+template <class W>
+const W* widened(const Tensor& in, int64_t begin, int64_t count, W* buffer) {
+  if (in.type() == data_type_of<W>) return in.data<W>() + begin;
+  load(in, begin, count, buffer);
+  return buffer;
 }
 
 template <class W>
@@ -145,8 +188,7 @@ void cast_by(const Tensor& in, Tensor& out, const CastOptions& options) {
     for (int64_t b = first; b < last; ++b) {
       const int64_t begin = b * kBlock;
       const int64_t count = std::min(kBlock, in.size() - begin);
-      load(in, begin, count, wide.data());
-      store(wide.data(), begin, count, out, options);
+      store(widened(in, begin, count, wide.data()), begin, count, out, options);
     }
   });
 }

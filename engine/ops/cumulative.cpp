@@ -1,8 +1,12 @@
 // CumSum and CumProd along one axis.
+#include <algorithm>
+#include <array>
+
 #include "engine/core/checked.h"
 #include "engine/core/dispatch.h"
 #include "engine/core/fail.h"
 #include "engine/core/parallel.h"
+#include "engine/core/vectorized.h"
 #include "engine/ops/axis_split.h"
 #include "engine/ops/cast.h"
 #include "engine/ops/elementwise.h"
@@ -25,6 +29,8 @@ void infer_cumulative(InferContext& context) {
   context.same_as_input();
 }
 
+constexpr int64_t kColumns = 128;
+
 // kOp(running, x); running is a double for floating-point types.
 template <auto kOp>
 void evaluate_cumulative(EvaluateContext& context) {
@@ -34,7 +40,8 @@ void evaluate_cumulative(EvaluateContext& context) {
   const int axis = normalize_axis(*axis_tensor.data<int64_t>(), in.rank());
   const bool exclusive = context.attributes().i("exclusive") != 0;
   const bool reverse = context.attributes().i("reverse") != 0;
-  const auto [outer, length, inner] = split_at(in.dims(), axis);
+  const AxisSplit split = split_at(in.dims(), axis);
+  const int64_t outer = split.outer, n = split.length, inner = split.inner;
   if (in.size() == 0) return;
   dispatch<JoinLists<FloatTypes, TypeList<int32_t, int64_t, uint32_t, uint64_t>>>(
       in.type(), [&]<class T>(std::type_identity<T>) {
@@ -42,16 +49,37 @@ void evaluate_cumulative(EvaluateContext& context) {
         using S = std::conditional_t<std::is_integral_v<C>, C, double>;
         const T* x = in.data<T>();
         T* y = out.mutable_data<T>();
-        parallel_for(outer * inner, std::max<int64_t>(1, 8192 / length), [&](int64_t begin, int64_t end) {
+        const int64_t step = reverse ? -inner : inner;
+        // By columns of neighbours, which are summed together.
+        const int64_t parts = (inner + kColumns - 1) / kColumns;
+        const int64_t work = n * std::min(inner, kColumns);
+        parallel_for(outer * parts, std::max<int64_t>(1, 8192 / work), [&](int64_t begin, int64_t end) {
           for (int64_t i = begin; i < end; ++i) {
-            const int64_t base = i / inner * length * inner + i % inner;
-            S running = kOp.template start<S>();
-            for (int64_t k = 0; k < length; ++k) {
-              const int64_t at = base + (reverse ? length - 1 - k : k) * inner;
-              const S before = running;
-              running = kOp(running, static_cast<S>(static_cast<C>(x[at])));
-              y[at] = static_cast<T>(static_cast<C>(exclusive ? before : running));
-            }
+            const int64_t column = i % parts * kColumns;
+            const int64_t columns = std::min(kColumns, inner - column);
+            int64_t at = i / parts * n * inner + column + (reverse ? (n - 1) * inner : 0);
+            vectorized([&, step, columns, exclusive] {
+              std::array<S, kColumns> running;
+              std::fill_n(running.begin(), columns, kOp.template start<S>());
+              for (int64_t k = 0; k < n; ++k, at += step) {
+                const T* from = x + at;
+                T* to = y + at;
+                const auto element = [](T v) { return static_cast<S>(static_cast<C>(v)); };
+                const auto rounded = [](S v) { return static_cast<T>(static_cast<C>(v)); };
+                if (exclusive) {
+                  for (int64_t j = 0; j < columns; ++j) {
+                    const S before = running[j];
+                    running[j] = kOp(before, element(from[j]));
+                    to[j] = rounded(before);
+                  }
+                } else {
+                  for (int64_t j = 0; j < columns; ++j) {
+                    running[j] = kOp(running[j], element(from[j]));
+                    to[j] = rounded(running[j]);
+                  }
+                }
+              }
+            });
           }
         });
       });

@@ -6,6 +6,7 @@
 #include "engine/core/dispatch.h"
 #include "engine/core/parallel.h"
 #include "engine/core/tensor.h"
+#include "engine/core/vectorized.h"
 #include "engine/ops/evaluate.h"
 #include "engine/ops/infer.h"
 #include "engine/ops/op_def.h"
@@ -21,7 +22,9 @@ void map_elements(const Tensor& in, Tensor& out, const Op& op) {
     const T* x = in.data<T>();
     T* y = out.mutable_data<T>();
     parallel_for(in.size(), kGrain, [=, &op](int64_t begin, int64_t end) {
-      for (int64_t i = begin; i < end; ++i) y[i] = static_cast<T>(op(static_cast<C>(x[i])));
+      vectorized([=, &op] {
+        for (int64_t i = begin; i < end; ++i) y[i] = static_cast<T>(op(static_cast<C>(x[i])));
+      });
     });
   });
 }

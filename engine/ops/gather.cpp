@@ -97,19 +97,22 @@ void evaluate_gather_elements(EvaluateContext& context) {
   const Tensor& data = context.input(0);
   const Dims& dims = context.input(1).dims();
   const auto axis = static_cast<size_t>(normalize_axis(context.attributes().i("axis"), data.rank()));
-  const auto indices = read_indices(context.input(1), data.dims()[axis]);
-  const Dims strides = strides_of(data.dims());
+  const Tensor indices = cast_tensor(context.input(1), DataType::int64);
+  check_indices(indices, data.dims()[axis]);
   Tensor& out = context.output();
+  if (out.size() == 0) return;
   dispatch_by_size(data.type(), [&]<class T>(std::type_identity<T>) {
     const T* x = static_cast<const T*>(data.raw());
     T* y = static_cast<T*>(out.mutable_raw());
-    Dims at(dims.size(), 0);
-    for (size_t i = 0; i < indices.size(); ++i) {
-      int64_t offset = 0;
-      for (size_t d = 0; d < dims.size(); ++d) offset += (d == axis ? indices[i] : at[d]) * strides[d];
-      y[i] = x[offset];
-      for (size_t d = dims.size(); d-- > 0 && ++at[d] == dims[d];) at[d] = 0;
-    }
+    const int64_t* index = indices.data<int64_t>();
+    const ElementRows rows(dims, data.dims(), axis);
+    parallel_for(rows.count(), std::max<int64_t>(1, 16384 / rows.length()), [&](int64_t begin, int64_t end) {
+      for (int64_t r = begin; r < end; ++r) {
+        const T* from = x + rows.offset(r);
+        const int64_t first = r * rows.length();
+        rows.for_each(index + first, [&](int64_t i, int64_t offset) { y[first + i] = from[offset]; });
+      }
+    });
   });
 }
 

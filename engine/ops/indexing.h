@@ -16,11 +16,43 @@ inline constexpr TypeSet kMovableTypes =
 // Indices into an axis of `size` elements, negative ones counted from the end. Throws invalid_argument when
 // one is out of range.
 std::vector<int64_t> read_indices(const Tensor& indices, int64_t size);
+// Of type int64: throws when one is.
+void check_indices(const Tensor& indices, int64_t size);
 // One of them.
 int64_t wrap_index(int64_t index, int64_t size);
 
 // Row-major strides, in elements.
 Dims strides_of(const Dims& dims);
+
+// The walk of GatherElements and ScatterElements: along rows of the indices, each of which names, for one
+// position of `axis`, an element of the data.
+class ElementRows {
+ public:
+  // dims: of the indices, none of them 0.
+  ElementRows(const Dims& dims, const Dims& data_dims, size_t axis);
+
+  int64_t count() const { return count_; }
+  int64_t length() const { return length_; }
+  // Where row `row` begins in the data, at index 0.
+  int64_t offset(int64_t row) const;
+  // Calls f(i, offset from the row's begin) for the elements of a row, whose indices are given (and were
+  // checked).
+  template <class F>
+  void for_each(const int64_t* index, F&& f) const {
+    const int64_t size = axis_size_, stride = axis_stride_, count = length_;
+    const auto wrapped = [size](int64_t i) { return i + (i < 0 ? size : 0); };
+    if (axis_is_last_) {
+      for (int64_t i = 0; i < count; ++i) f(i, wrapped(index[i]));
+    } else {
+      for (int64_t i = 0; i < count; ++i) f(i, wrapped(index[i]) * stride + i);
+    }
+  }
+
+ private:
+  Dims dims_, strides_;  // of the axes but the last; a stride is 0 along `axis`
+  int64_t count_ = 1, length_ = 1, axis_size_ = 1, axis_stride_ = 1;
+  bool axis_is_last_ = true;
+};
 
 std::vector<OpDef> gather_ops();          // gather.cpp: Gather, GatherElements, GatherND
 std::vector<OpDef> scatter_ops();         // scatter.cpp: Scatter, ScatterElements, ScatterND

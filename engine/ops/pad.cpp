@@ -168,6 +168,12 @@ void pad_from_input(const Tensor& in, const Pads& pads, PadMode mode, Tensor& ou
   if (rank == 0) maps.push_back({0});
   const Dims& last = maps.back();
   const int64_t width = static_cast<int64_t>(last.size());
+  // The positions [middle, middle_end) are neighbours in the input too.
+  const int64_t middle = rank == 0 ? 0 : std::max<int64_t>(pads.begin.back(), 0);
+  int64_t middle_end = std::min(middle + 1, width);
+  while (middle_end > middle && middle_end < width &&
+         last[static_cast<size_t>(middle_end)] == last[static_cast<size_t>(middle_end) - 1] + 1)
+    ++middle_end;
   dispatch_by_size(out.type(), [&]<class T>(std::type_identity<T>) {
     const T* from = static_cast<const T*>(in.raw());
     T* to = static_cast<T*>(out.mutable_raw());
@@ -179,7 +185,11 @@ void pad_from_input(const Tensor& in, const Pads& pads, PadMode mode, Tensor& ou
           offset += map[static_cast<size_t>(rest % static_cast<int64_t>(map.size()))] * strides[i - 1];
           rest /= static_cast<int64_t>(map.size());
         }
-        for (int64_t i = 0; i < width; ++i) to[row * width + i] = from[offset + last[static_cast<size_t>(i)]];
+        const T* source = from + offset;
+        T* target = to + row * width;
+        for (int64_t i = 0; i < middle; ++i) target[i] = source[last[static_cast<size_t>(i)]];
+        std::copy_n(source + last[static_cast<size_t>(middle)], middle_end - middle, target + middle);
+        for (int64_t i = middle_end; i < width; ++i) target[i] = source[last[static_cast<size_t>(i)]];
       }
     });
   });

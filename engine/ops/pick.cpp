@@ -1,5 +1,8 @@
 // TopK, OneHot, NonZero and Compress.
+#include <algorithm>
+#include <bit>
 #include <cmath>
+#include <limits>
 #include <numeric>
 
 #include "engine/core/checked.h"
@@ -46,7 +49,71 @@ void infer_top_k(InferContext& context) {
   context.set_output(1, DataType::int64, std::move(out));
 }
 
-// The k first of one slice by `order`, with their positions; equal elements by position.
+// An unsigned number that orders as the value does; NaN is above all numbers, and -0 equals 0.
+template <class C>
+auto sort_key(C value) {
+  using Bits = std::conditional_t<sizeof(C) == 8, uint64_t, uint32_t>;
+  constexpr Bits kTop = Bits{1} << (sizeof(Bits) * 8 - 1);
+  if constexpr (std::is_floating_point_v<C>) {
+    if (std::isnan(value)) return static_cast<Bits>(~Bits{0});
+    const Bits bits = std::bit_cast<Bits>(value + C(0));  // -0 + 0 is 0
+    return static_cast<Bits>(bits & kTop ? ~bits : bits | kTop);
+  } else if constexpr (std::is_signed_v<C>) {
+    return static_cast<Bits>(static_cast<Bits>(value) ^ kTop);
+  } else {
+    return static_cast<Bits>(value);
+  }
+}
+
+// An element in the order of TopK: by value, equal ones by position.
+template <class C>
+class TopKItem {
+ public:
+  TopKItem() = default;
+  TopKItem(C value, int64_t index, bool largest) {
+    const auto key = sort_key(value);
+    key_ = largest ? static_cast<decltype(key)>(~key) : key;
+    index_ = index;
+  }
+  int64_t index() const { return index_; }
+  bool operator<(const TopKItem& other) const {
+    return key_ < other.key_ || (key_ == other.key_ && index_ < other.index_);
+  }
+
+ private:
+  uint64_t key_;
+  int64_t index_;
+};
+
+// Of elements of at most 32 bits, in one number.
+template <class C>
+requires(sizeof(C) <= 4) class TopKItem<C> {
+ public:
+  TopKItem() = default;
+  TopKItem(C value, int64_t index, bool largest) {
+    const uint32_t key = sort_key(value);
+    bits_ = static_cast<uint64_t>(largest ? ~key : key) << 32 | static_cast<uint32_t>(index);
+  }
+  int64_t index() const { return static_cast<uint32_t>(bits_); }
+  bool operator<(const TopKItem& other) const { return bits_ < other.bits_; }
+
+ private:
+  uint64_t bits_;
+};
+
+// Brings the k first to the front, in order.
+template <class Item>
+void order_first(std::vector<Item>& items, int64_t k) {
+  // A heap of k is fastest where few are wanted.
+  if (k <= static_cast<int64_t>(items.size()) / 8) {
+    std::partial_sort(items.begin(), items.begin() + k, items.end());
+    return;
+  }
+  if (k < static_cast<int64_t>(items.size())) std::nth_element(items.begin(), items.begin() + k, items.end());
+  std::sort(items.begin(), items.begin() + k);
+}
+
+// The k first of each slice, with their positions; equal elements by position.
 void evaluate_top_k(EvaluateContext& context) {
   const Tensor& in = context.input(0);
   const OpDef& def = context.def();
@@ -72,39 +139,25 @@ void evaluate_top_k(EvaluateContext& context) {
   for (int i = axis + 1; i < in.rank(); ++i) inner *= in.dim(i);
   if (values.size() == 0) return;
   const int64_t slices = values.size() / k;
+  require(length <= std::numeric_limits<uint32_t>::max(), ErrorCode::unsupported, "an axis of {} elements",
+          length);
   dispatch<NumericTypes>(in.type(), [&]<class T>(std::type_identity<T>) {
     using C = ComputeType<T>;
     const T* x = in.data<T>();
     T* y = values.mutable_data<T>();
     int64_t* where = indices.mutable_data<int64_t>();
     parallel_for(slices, std::max<int64_t>(1, 4096 / length), [&](int64_t begin, int64_t end) {
-      struct Item {
-        C value;
-        int64_t index;
-      };
-      // NaN is above all numbers: the order has to be total.
-      const auto above = [](C a, C b) {
-        if constexpr (std::is_floating_point_v<C>)
-          return a > b || (std::isnan(a) && !std::isnan(b));
-        else
-          return a > b;
-      };
-      const auto first = [&](const Item& a, const Item& b) {
-        if (largest ? above(a.value, b.value) : above(b.value, a.value)) return true;
-        if (largest ? above(b.value, a.value) : above(a.value, b.value)) return false;
-        return a.index < b.index;
-      };
-      std::vector<Item> items(static_cast<size_t>(length));
+      std::vector<TopKItem<C>> items(static_cast<size_t>(length));
       for (int64_t slice = begin; slice < end; ++slice) {
-        const int64_t o = slice / inner, j = slice % inner;
-        for (int64_t i = 0; i < length; ++i) {
-          items[static_cast<size_t>(i)] = {static_cast<C>(x[(o * length + i) * inner + j]), i};
-        }
-        std::partial_sort(items.begin(), items.begin() + k, items.end(), first);
+        const int64_t from = slice / inner * length * inner + slice % inner;
+        const int64_t to = slice / inner * k * inner + slice % inner;
+        for (int64_t i = 0; i < length; ++i)
+          items[static_cast<size_t>(i)] = TopKItem<C>(static_cast<C>(x[from + i * inner]), i, largest);
+        order_first(items, k);
         for (int64_t i = 0; i < k; ++i) {
-          const Item& item = items[static_cast<size_t>(i)];
-          y[(o * k + i) * inner + j] = static_cast<T>(item.value);
-          where[(o * k + i) * inner + j] = item.index;
+          const int64_t index = items[static_cast<size_t>(i)].index();
+          y[to + i * inner] = x[from + index * inner];
+          where[to + i * inner] = index;
         }
       }
     });

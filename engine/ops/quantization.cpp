@@ -4,11 +4,13 @@
 #include "engine/ops/quantization.h"
 
 #include <algorithm>
+#include <array>
 #include <cmath>
 
 #include "engine/core/checked.h"
 #include "engine/core/fail.h"
 #include "engine/core/parallel.h"
+#include "engine/core/vectorized.h"
 #include "engine/ops/axis_split.h"
 #include "engine/ops/cast.h"
 #include "engine/ops/evaluate.h"
@@ -66,17 +68,23 @@ void infer_quantization(InferContext& context) {
   context.set_output(0, output_type(context, context.input_type(1), zero_point), x);
 }
 
+// Calls f(first, count, index of the first scale, its step) for runs of elements: the scale's index goes up
+// by the step, 0 or 1, from each to the next. Long runs come in pieces.
+constexpr int64_t kRun = 1024;
+
 template <class F>
-void for_each_element(const QuantizationLayout& layout, F&& f) {
-  const int64_t per_row = layout.length * layout.inner;
-  parallel_for(layout.outer * layout.length, (1 << 15) / std::max<int64_t>(layout.inner, 1) + 1,
+void for_each_run(const QuantizationLayout& layout, F&& f) {
+  const bool by_block = layout.granularity == QuantizationLayout::Granularity::block;
+  // Along the axis where there is nothing inside of it.
+  const bool by_rows = layout.inner == 1 && layout.granularity == QuantizationLayout::Granularity::axis;
+  const int64_t length = by_rows ? 1 : layout.length, inner = by_rows ? layout.length : layout.inner;
+  const int64_t pieces = (inner + kRun - 1) / kRun;
+  parallel_for(layout.outer * length * pieces, (1 << 15) / std::clamp<int64_t>(inner, 1, kRun) + 1,
                [&](int64_t begin, int64_t end) {
                  for (int64_t r = begin; r < end; ++r) {
-                   const int64_t o = r / layout.length, position = r % layout.length;
-                   for (int64_t i = 0; i < layout.inner; ++i) {
-                     f(static_cast<size_t>(o * per_row + position * layout.inner + i),
-                       static_cast<size_t>(layout.scale_index(o, position, i)));
-                   }
+                   const int64_t row = r / pieces, i = r % pieces * kRun;
+                   const int64_t scale = by_rows ? i : layout.scale_index(row / length, row % length, i);
+                   f(row * inner + i, std::min(kRun, inner - i), scale, by_rows || by_block ? 1 : 0);
                  }
                });
 }
@@ -94,11 +102,21 @@ void evaluate_dequantize(EvaluateContext& context) {
       context.allocate(0, output_type(context, context.input(1).type(), DataType::undefined), x.dims());
   const Tensor wide = cast_tensor(x, DataType::float32),
                scales = cast_tensor(context.input(1), DataType::float32), zeros = zero_points(context);
-  Tensor result(DataType::float32, x.dims());
-  const auto in = wide.values<float>(), scale = scales.values<float>(), zero = zeros.values<float>();
-  const auto to = result.mutable_values<float>();
-  for_each_element(layout, [&](size_t i, size_t s) { to[i] = (in[i] - zero[s]) * scale[s]; });
-  cast_elements(result, out);
+  const bool direct = out.type() == DataType::float32;
+  Tensor result = direct ? Tensor() : Tensor(DataType::float32, x.dims());
+  const float *in = wide.data<float>(), *scale = scales.data<float>(), *zero = zeros.data<float>();
+  float* to = (direct ? out : result).mutable_data<float>();
+  for_each_run(layout, [=](int64_t first, int64_t count, int64_t s, int64_t step) {
+    vectorized([=] {
+      if (step == 0) {
+        const float z = zero[s], factor = scale[s];
+        for (int64_t i = first; i < first + count; ++i) to[i] = (in[i] - z) * factor;
+      } else {
+        for (int64_t i = 0; i < count; ++i) to[first + i] = (in[first + i] - zero[s + i]) * scale[s + i];
+      }
+    });
+  });
+  if (!direct) cast_elements(result, out);
 }
 
 // The ends of an integer type; nothing for the small floats, whose Cast saturates.
@@ -128,6 +146,35 @@ std::optional<Range> range_of(DataType type) {
   }
 }
 
+// To int8 or uint8 in one pass; NaN becomes 0.
+void quantize_run(const float* in, const float* scale, const float* zero, Range range, uint8_t* to,
+                  int64_t count) {
+  for (int64_t i = 0; i < count; ++i) {
+    float v = std::nearbyint(in[i] / scale[i]) + zero[i];
+    v = v < range.low ? range.low : v;
+    v = v > range.high ? range.high : v;
+    v = v == v ? v : 0.f;
+    to[i] = static_cast<uint8_t>(static_cast<int32_t>(v));
+  }
+}
+
+void quantize_to_bytes(const QuantizationLayout& layout, const float* in, const float* scale,
+                       const float* zero, Tensor& out) {
+  const Range range = *range_of(out.type());
+  auto* to = static_cast<uint8_t*>(out.mutable_raw());
+  for_each_run(layout, [=](int64_t first, int64_t count, int64_t s, int64_t step) {
+    std::array<float, kRun> scales, zeros;
+    const float *run_scale = scale + s, *run_zero = zero + s;
+    if (step == 0) {
+      std::fill_n(scales.begin(), count, scale[s]);
+      std::fill_n(zeros.begin(), count, zero[s]);
+      run_scale = scales.data();
+      run_zero = zeros.data();
+    }
+    vectorized([=] { quantize_run(in + first, run_scale, run_zero, range, to + first, count); });
+  });
+}
+
 void evaluate_quantize(EvaluateContext& context) {
   const Tensor& x = context.input(0);
   const AttributeReader& attributes = context.attributes();
@@ -142,19 +189,29 @@ void evaluate_quantize(EvaluateContext& context) {
   Tensor& out = context.allocate(0, type, x.dims());
   const Tensor wide = cast_tensor(x, DataType::float32),
                scales = cast_tensor(context.input(1), DataType::float32), zeros = zero_points(context);
+  const bool saturate = context.def().since < 19 || attributes.i("saturate") != 0;
+  const auto range = range_of(type);
+  const float *in = wide.data<float>(), *scale = scales.data<float>(), *zero = zeros.data<float>();
+  if (precision == DataType::float32 && (type == DataType::uint8 || type == DataType::int8)) {
+    quantize_to_bytes(layout, in, scale, zero, out);
+    return;
+  }
   Tensor quotients(DataType::float32, x.dims());
-  const auto in = wide.values<float>(), scale = scales.values<float>(), zero = zeros.values<float>();
-  auto to = quotients.mutable_values<float>();
-  for_each_element(layout, [&](size_t i, size_t s) { to[i] = in[i] / scale[s]; });
+  float* to = quotients.mutable_data<float>();
+  for_each_run(layout, [=](int64_t first, int64_t count, int64_t s, int64_t step) {
+    for (int64_t i = 0; i < count; ++i) to[first + i] = in[first + i] / scale[s + i * step];
+  });
   if (precision != DataType::float32) {
     quotients = cast_tensor(cast_tensor(quotients, precision), DataType::float32);
-    to = quotients.mutable_values<float>();
+    to = quotients.mutable_data<float>();
   }
-  const auto range = range_of(type);
-  for_each_element(layout, [&](size_t i, size_t s) {
-    to[i] = range ? std::clamp(std::nearbyint(to[i]) + zero[s], range->low, range->high) : to[i] + zero[s];
+  for_each_run(layout, [=](int64_t first, int64_t count, int64_t s, int64_t step) {
+    for (int64_t i = 0; i < count; ++i) {
+      float& v = to[first + i];
+      const float z = zero[s + i * step];
+      v = range ? std::clamp(std::nearbyint(v) + z, range->low, range->high) : v + z;
+    }
   });
-  const bool saturate = context.def().since < 19 || attributes.i("saturate") != 0;
   cast_elements(quotients, out, {.saturate = saturate});
 }
 

@@ -2,11 +2,13 @@
 // Sums of floating-point numbers are kept in double, so that no order of summation matters to the result.
 #include <array>
 #include <cmath>
+#include <cstring>
 #include <limits>
 
 #include "engine/core/dispatch.h"
 #include "engine/core/fail.h"
 #include "engine/core/parallel.h"
+#include "engine/core/vectorized.h"
 #include "engine/ops/cast.h"
 #include "engine/ops/elementwise.h"
 #include "engine/ops/evaluate.h"
@@ -210,6 +212,7 @@ struct Prod {
 // NaN wins, as in numpy.
 template <class C>
 struct Max {
+  static constexpr bool kIsMax = true;
   using State = C;
   static State init() {
     if constexpr (std::is_floating_point_v<C>)
@@ -217,12 +220,13 @@ struct Max {
     else
       return std::numeric_limits<C>::min();
   }
-  static void add(State& s, C x) { s = s > x || is_nan(s) ? s : x; }
+  static void add(State& s, C x) { s = (s > x) | is_nan(s) ? s : x; }
   static void join(State& s, State other) { add(s, other); }
   static C result(State s, int64_t) { return s; }
 };
 template <class C>
 struct Min {
+  static constexpr bool kIsMax = false;
   using State = C;
   static State init() {
     if constexpr (std::is_floating_point_v<C>)
@@ -230,7 +234,7 @@ struct Min {
     else
       return std::numeric_limits<C>::max();
   }
-  static void add(State& s, C x) { s = s < x || is_nan(s) ? s : x; }
+  static void add(State& s, C x) { s = (s < x) | is_nan(s) ? s : x; }
   static void join(State& s, State other) { add(s, other); }
   static C result(State s, int64_t) { return s; }
 };
@@ -253,12 +257,54 @@ struct LogSumExp {
 // ---- the kernel
 
 // Independent partial results, so that additions don't wait for each other.
-constexpr int64_t kLanes = 8;
+constexpr int64_t kLanes = 16;
 constexpr int64_t kColumns = 128;
 
+// Of floating-point numbers, in vectors: kMax or the least; NaN where there is one.
+template <bool kMax, class T>
+T extreme_of_row(const T* x, int64_t count) {
+  typedef T Vec __attribute__((vector_size(32)));
+  constexpr int64_t kWidth = 32 / sizeof(T), kVectors = 4, kStep = kWidth * kVectors;
+  constexpr T kLeast = kMax ? -std::numeric_limits<T>::infinity() : std::numeric_limits<T>::infinity();
+  T result = kLeast, nan = 0;
+  const auto take = [&](T v) {
+    if (kMax ? v > result : v < result) result = v;
+    if (v != v) nan = v;
+  };
+  int64_t i = 0;
+  if (count >= kStep) {
+    Vec best[kVectors], nans[kVectors];
+    for (int64_t k = 0; k < kVectors; ++k) {
+      best[k] = Vec{} + kLeast;
+      nans[k] = Vec{};
+    }
+    for (; i + kStep <= count; i += kStep) {
+      for (int64_t k = 0; k < kVectors; ++k) {
+        Vec v;
+        std::memcpy(&v, x + i + k * kWidth, sizeof v);
+        if constexpr (kMax) best[k] = v > best[k] ? v : best[k];
+        if constexpr (!kMax) best[k] = v < best[k] ? v : best[k];
+        nans[k] = v != v ? v : nans[k];
+      }
+    }
+    for (int64_t k = 0; k < kVectors; ++k) {
+      for (int64_t j = 0; j < kWidth; ++j) {
+        take(best[k][j]);
+        take(nans[k][j] != nans[k][j] ? nans[k][j] : kLeast);
+      }
+    }
+  }
+  for (; i < count; ++i) take(x[i]);
+  return nan != nan ? nan : result;
+}
+
 template <class R, class T>
-typename R::State reduce_row(const T* x, int64_t count, typename R::State state) {
+typename R::State reduce_row_body(const T* x, int64_t count, typename R::State state) {
   using C = ComputeType<T>;
+  if constexpr (requires { R::kIsMax; } && std::is_floating_point_v<T>) {
+    R::add(state, extreme_of_row<R::kIsMax>(x, count));
+    return state;
+  }
   if (count >= 2 * kLanes) {
     std::array<typename R::State, kLanes> lanes;
     lanes.fill(R::init());
@@ -271,6 +317,12 @@ typename R::State reduce_row(const T* x, int64_t count, typename R::State state)
     count -= i;
   }
   for (int64_t i = 0; i < count; ++i) R::add(state, static_cast<C>(x[i]));
+  return state;
+}
+
+template <class R, class T>
+typename R::State reduce_row(const T* x, int64_t count, typename R::State state) {
+  vectorized([&state, x, count] { state = reduce_row_body<R>(x, count, state); });
   return state;
 }
 
@@ -304,10 +356,13 @@ void reduce(const Plan& plan, const T* x, T* y, int64_t out_size) {
                    const int64_t columns = std::min(kColumns, plan.inner - column);
                    std::fill_n(states.begin(), columns, R::init());
                    const T* from = x + plan.kept[static_cast<size_t>(row)] + column;
-                   for (const int64_t offset : plan.reduced) {
-                     for (int64_t j = 0; j < columns; ++j)
-                       R::add(states[static_cast<size_t>(j)], static_cast<ComputeType<T>>(from[offset + j]));
-                   }
+                   vectorized([&, from, columns] {
+                     for (const int64_t offset : plan.reduced) {
+                       for (int64_t j = 0; j < columns; ++j)
+                         R::add(states[static_cast<size_t>(j)],
+                                static_cast<ComputeType<T>>(from[offset + j]));
+                     }
+                   });
                    T* to = y + row * plan.inner + column;
                    for (int64_t j = 0; j < columns; ++j)
                      to[j] = static_cast<T>(R::result(states[static_cast<size_t>(j)], plan.count));

@@ -8,6 +8,7 @@
 #include "engine/core/checked.h"
 #include "engine/core/dispatch.h"
 #include "engine/core/parallel.h"
+#include "engine/core/vectorized.h"
 #include "engine/ops/broadcast.h"
 #include "engine/ops/evaluate.h"
 #include "engine/ops/infer.h"
@@ -82,8 +83,9 @@ void normalize_groups(EvaluateContext& context, int64_t groups, bool per_group) 
                       factor = static_cast<T>(inverse * static_cast<double>(scale[channel]));
               const T shift = bias[channel];
               const int64_t offset = row * length + i * spatial;
-              for (int64_t j = 0; j < spatial; ++j)
-                to[offset + j] = (from[offset + j] - mean) * factor + shift;
+              vectorized([=] {
+                for (int64_t j = offset; j < offset + spatial; ++j) to[j] = (from[j] - mean) * factor + shift;
+              });
             }
           });
         });

@@ -7,19 +7,24 @@
 #include <numeric>
 
 #include "engine/core/parallel.h"
+#include "engine/core/vectorized.h"
 
 namespace plica {
 
 // Sums of term(x[i]), in parts that vectorize.
 template <class T, class Term>
 double sum_row(const T* x, int64_t count, const Term& term) {
-  constexpr int64_t kParts = 8;
+  constexpr int64_t kParts = 16;
   double parts[kParts] = {};
-  int64_t i = 0;
-  for (; i + kParts <= count; i += kParts) {
-    for (int64_t j = 0; j < kParts; ++j) parts[j] += term(static_cast<double>(x[i + j]));
-  }
-  for (; i < count; ++i) parts[i % kParts] += term(static_cast<double>(x[i]));
+  vectorized([&, x, count] {
+    int64_t i = 0;
+    double sums[kParts] = {};
+    for (; i + kParts <= count; i += kParts) {
+      for (int64_t j = 0; j < kParts; ++j) sums[j] += term(static_cast<double>(x[i + j]));
+    }
+    for (; i < count; ++i) sums[i % kParts] += term(static_cast<double>(x[i]));
+    std::copy_n(sums, kParts, parts);
+  });
   return std::accumulate(parts, parts + kParts, 0.0);
 }
 
@@ -57,7 +62,9 @@ void normalize_rows(const T* x, T* y, int64_t rows, int64_t length, double epsil
     const double inverse = 1 / std::sqrt(m.variance + epsilon);
     const T mean = static_cast<T>(m.mean), factor = static_cast<T>(inverse);
     T* out = y + row * length;
-    for (int64_t i = 0; i < length; ++i) out[i] = (in[i] - mean) * factor;
+    vectorized([=] {
+      for (int64_t i = 0; i < length; ++i) out[i] = (in[i] - mean) * factor;
+    });
     means[row] = m.mean;
     inverses[row] = inverse;
   });

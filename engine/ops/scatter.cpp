@@ -51,7 +51,11 @@ void scatter(const Tensor& updates, Tensor& out, int64_t runs, int64_t inner, Re
     dispatch_by_size(out.type(), [&]<class T>(std::type_identity<T>) {
       const T* x = static_cast<const T*>(updates.raw());
       T* y = static_cast<T*>(out.mutable_raw());
-      for (int64_t i = 0; i < runs; ++i) std::copy_n(x + i * inner, inner, y + place(i));
+      if (inner == 1) {
+        for (int64_t i = 0; i < runs; ++i) y[place(i)] = x[i];
+      } else {
+        for (int64_t i = 0; i < runs; ++i) std::copy_n(x + i * inner, inner, y + place(i));
+      }
     });
     return;
   }
@@ -118,17 +122,17 @@ void evaluate_scatter_elements(EvaluateContext& context) {
   Tensor& out = copy_data(context);
   const Dims& dims = context.input(1).dims();
   const auto axis = static_cast<size_t>(normalize_axis(context.attributes().i("axis"), out.rank()));
-  const auto indices = read_indices(context.input(1), out.dims()[axis]);
-  const Dims strides = strides_of(out.dims());
-  Dims at(dims.size(), 0);
-  scatter(context.input(2), out, static_cast<int64_t>(indices.size()), 1,
-          reduction_of(context.attributes(), context.def()), [&](int64_t i) {
-            int64_t offset = 0;
-            for (size_t d = 0; d < dims.size(); ++d)
-              offset += (d == axis ? indices[static_cast<size_t>(i)] : at[d]) * strides[d];
-            for (size_t d = dims.size(); d-- > 0 && ++at[d] == dims[d];) at[d] = 0;
-            return offset;
-          });
+  auto places = read_indices(context.input(1), out.dims()[axis]);
+  if (places.empty()) return;
+  const ElementRows rows(dims, out.dims(), axis);
+  for (int64_t r = 0; r < rows.count(); ++r) {
+    int64_t* row = places.data() + r * rows.length();
+    const int64_t offset = rows.offset(r);
+    rows.for_each(row, [&](int64_t i, int64_t place) { row[i] = offset + place; });
+  }
+  scatter(context.input(2), out, static_cast<int64_t>(places.size()), 1,
+          reduction_of(context.attributes(), context.def()),
+          [at = places.data()](int64_t i) { return at[i]; });
 }
 
 // ---- ScatterND: out[indices[i, 0], indices[i, 1], ..., ...] = updates[i, ...]

@@ -63,12 +63,9 @@ std::vector<EltwiseOp> eltwise_of(const PointOp& op) {
       return {{A::eltwise_square, 0.f, 0.f}};
     case Unary::gelu:
       return {{A::eltwise_gelu_erf, 0.f, 0.f}};
-    case Unary::reciprocal:
-    case Unary::erf:
-    case Unary::soft_plus:
+    default:  // oneDNN has no such function
       return {};
   }
-  return {};
 }
 
 namespace {
@@ -84,10 +81,9 @@ std::optional<dnnl::algorithm> binary_of(const PointOp& op) {
       return op.reversed ? std::nullopt : std::optional(A::binary_sub);
     case Binary::div:
       return op.reversed ? std::nullopt : std::optional(A::binary_div);
-    case Binary::min:
-      return A::binary_min;
+    case Binary::min:  // oneDNN's lose NaN
     case Binary::max:
-      return A::binary_max;
+      return std::nullopt;
   }
   return std::nullopt;
 }

@@ -11,15 +11,18 @@ namespace {
 
 constexpr int64_t kParallelGrain = 8192;
 
+template <class S>
 PLICA_INLINE void nearest_row_body(const float* x, float* y, const Tap* columns, int64_t count,
                                    int64_t inner) {
   if (inner == 1) {
     for (int64_t i = 0; i < count; ++i) y[i] = x[columns[i].first];
-  } else if (inner == simd::kLanes) {
+  } else if (inner % S::kLanes == 0) {
     for (int64_t i = 0; i < count; ++i) {
-      simd::Vec v;
-      simd::load(v, x + columns[i].first * simd::kLanes);
-      simd::store(y + i * simd::kLanes, v);
+      for (int64_t k = 0; k < inner; k += S::kLanes) {
+        typename S::Vec v;
+        S::load(v, x + columns[i].first * inner + k);
+        S::store(y + i * inner + k, v);
+      }
     }
   } else {
     for (int64_t i = 0; i < count; ++i)
@@ -27,6 +30,7 @@ PLICA_INLINE void nearest_row_body(const float* x, float* y, const Tap* columns,
   }
 }
 
+template <class S>
 PLICA_INLINE void linear_row_body(const float* top, const float* bottom, float weight, float* y,
                                   const Tap* columns, int64_t count, int64_t inner) {
   for (int64_t i = 0; i < count; ++i) {

@@ -26,6 +26,15 @@ Placement result_place(PlanBuilder& builder, const LoweredOp& op, const Placemen
 
 void build_softmax(PlanBuilder& builder, const LoweredOp& op, const SoftmaxParams& p) {
   const Placement from = builder.row_major(op.inputs[0]);
+  const Dims& dims = builder.value(op.inputs[0]).dims;
+  if (p.axis + 1 == static_cast<int>(dims.size())) {
+    const Placement to = result_place(builder, op, from);
+    builder.emit({p.log ? "LogSoftmax" : "Softmax", node_names(op), "rows", onednn::layout_name(*from.desc)},
+                 std::make_unique<SoftmaxKernel>(checked_elements(dims) / dims.back(), dims.back(), p.log),
+                 {from, to});
+    if (!op.chain.empty()) build_chain(builder, op, 0, to, true);
+    return;
+  }
   auto primitive = onednn::softmax(*from.desc, p.axis);
   if (!primitive || primitive->implementation.find("ref") != std::string::npos) {
     build_evaluate(builder, op);
@@ -47,10 +56,11 @@ void build_layer_norm(PlanBuilder& builder, const LoweredOp& op, const LayerNorm
   if (has_shift) operands.push_back(builder.row_major(op.inputs[2]));
   const Placement to = result_place(builder, op, from);
   operands.push_back(to);
-  builder.emit(
-      {"LayerNormalization", node_names(op), "rows", onednn::layout_name(*from.desc)},
-      std::make_unique<LayerNormKernel>(checked_elements(dims) / row, row, p.epsilon, has_scale, has_shift),
-      operands);
+  builder.emit({p.centered ? "LayerNormalization" : "RMSNormalization", node_names(op), "rows",
+                onednn::layout_name(*from.desc)},
+               std::make_unique<LayerNormKernel>(LayerNormKernel::Options{
+                   checked_elements(dims) / row, row, p.epsilon, p.centered, has_scale, has_shift}),
+               operands);
   if (!op.chain.empty()) build_chain(builder, op, 0, to, true);
 }
 

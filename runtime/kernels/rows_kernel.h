@@ -5,17 +5,31 @@
 
 namespace plica {
 
-// y = (x - mean) / sqrt(variance + epsilon) * scale + shift by row (ONNX operator LayerNormalization).
+// y = (x - mean) / sqrt(variance + epsilon) * scale + shift by row (ONNX operator LayerNormalization), or
+// x / sqrt(mean of squares + epsilon) * scale + shift (RMSNormalization).
 class LayerNormKernel : public Kernel {  // operands: x, [scale], [shift], y; y may be x
  public:
-  LayerNormKernel(int64_t rows, int64_t row, float epsilon, bool has_scale, bool has_shift)
-      : rows_(rows), row_(row), epsilon_(epsilon), has_scale_(has_scale), has_shift_(has_shift) {}
+  struct Options {
+    int64_t rows, row;
+    float epsilon;
+    bool centered, has_scale, has_shift;
+  };
+  explicit LayerNormKernel(const Options& options) : options_(options) {}
+  void run(const Arguments& arguments) const override;
+
+ private:
+  Options options_;
+};
+
+// y = exp(x - max) / sum(exp(x - max)) by row, or its logarithm.
+class SoftmaxKernel : public Kernel {  // operands: x, y; y may be x
+ public:
+  SoftmaxKernel(int64_t rows, int64_t row, bool log) : rows_(rows), row_(row), log_(log) {}
   void run(const Arguments& arguments) const override;
 
  private:
   int64_t rows_, row_;
-  float epsilon_;
-  bool has_scale_, has_shift_;
+  bool log_;
 };
 
 class RowMeanKernel : public Kernel {  // operands: x, y

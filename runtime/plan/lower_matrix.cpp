@@ -57,15 +57,17 @@ void lower_softmax(Lowerer& l) {
   if (rank == 0) return;
   if (axis < 0) axis += rank;
   if (axis < 0 || axis >= rank) return;
+  const bool log = l.node.op_type() == "LogSoftmax";
   if (l.node.opset() >= 13 || axis == rank - 1) {
-    l.become(SoftmaxParams{static_cast<int>(axis)}, {l.op.inputs[0]});
+    if (log && axis != rank - 1) return;
+    l.become(SoftmaxParams{static_cast<int>(axis), log}, {l.op.inputs[0]});
     return;
   }
   // Before opset 13 the axes from `axis` on are one.
   Dims flat = {1, 1};
   for (int i = 0; i < rank; ++i) flat[i < axis ? 0 : 1] *= l.in(0).dims[static_cast<size_t>(i)];
   const int rows = l.before(ViewParams{}, {l.op.inputs[0]}, flat);
-  const int result = l.before(SoftmaxParams{1}, {rows}, flat);
+  const int result = l.before(SoftmaxParams{1, log}, {rows}, flat);
   l.become(ViewParams{}, {result});
 }
 
@@ -79,7 +81,8 @@ void lower_layer_norm(Lowerer& l) {
   for (size_t i = 1; i < l.op.inputs.size(); ++i) {
     if (l.has_input(i) && l.in(i).dims != normal) return;
   }
-  l.become(LayerNormParams{rank - static_cast<int>(axis), l.attributes.f("epsilon")}, l.op.inputs);
+  const bool centered = l.node.op_type() == "LayerNormalization";  // or RMSNormalization
+  l.become(LayerNormParams{rank - static_cast<int>(axis), l.attributes.f("epsilon"), centered}, l.op.inputs);
 }
 
 }  // namespace plica

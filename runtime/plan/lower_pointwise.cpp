@@ -104,9 +104,26 @@ void lower_prelu(Lowerer& l) {
   if (auto slope = l.scalar(1)) lower_unary(l, Unary::leaky_relu, *slope);
 }
 
-void lower_sum(Lowerer& l) {
+void lower_selu(Lowerer& l) {
+  l.become(PointwiseParams{}, {l.op.inputs[0]},
+           {PointOp::of(Unary::elu, l.attributes.f("alpha")),
+            PointOp::of(Unary::linear, l.attributes.f("gamma"))});
+}
+
+void lower_celu(Lowerer& l) {
+  if (const float alpha = l.attributes.f("alpha"); alpha > 0) lower_unary(l, Unary::celu, alpha);
+}
+
+void lower_gelu(Lowerer& l) {
+  lower_unary(l, l.attributes.s("approximate") == "tanh" ? Unary::gelu_tanh : Unary::gelu);
+}
+
+// Sum, Max, Min.
+void lower_variadic(Lowerer& l, Binary f) {
+  constexpr size_t kMostOperands = 8;
+  if (l.op.inputs.size() > kMostOperands) return;
   PointChain chain;
-  for (size_t i = 1; i < l.op.inputs.size(); ++i) chain.push_back(PointOp::of(Binary::add, l.op.inputs[i]));
+  for (size_t i = 1; i < l.op.inputs.size(); ++i) chain.push_back(PointOp::of(f, l.op.inputs[i]));
   if (!same_dims(l)) return;
   if (chain.empty()) {
     l.become(ViewParams{}, {l.op.inputs[0]});

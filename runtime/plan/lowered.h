@@ -19,11 +19,13 @@ namespace plica {
 
 // y = f(x), elementwise. `a` and `b` are the parameters named in the comment.
 enum class Unary {
-  linear,      // a * x + b
-  relu,        // max(x, 0)
-  leaky_relu,  // x < 0 ? a * x : x
-  elu,         // x < 0 ? a * (exp(x) - 1) : x
-  clip,        // min(max(x, a), b)
+  linear,            // a * x + b
+  relu,              // max(x, 0)
+  leaky_relu,        // x < 0 ? a * x : x
+  elu,               // x < 0 ? a * (exp(x) - 1) : x
+  celu,              // x < 0 ? a * (exp(x / a) - 1) : x, a > 0
+  thresholded_relu,  // x > a ? x : 0
+  clip,              // min(max(x, a), b)
   sigmoid,
   tanh,
   hard_sigmoid,  // min(max(a * x + b, 0), 1)
@@ -33,14 +35,23 @@ enum class Unary {
   log,
   sqrt,
   abs,
+  sign,
+  floor,
+  ceil,
+  round,  // halves to even
   square,
   reciprocal,
+  sin,
+  cos,
   erf,
   gelu,       // x * (1 + erf(x / sqrt(2))) / 2
+  gelu_tanh,  // the same with tanh(sqrt(2 / pi) * (x + 0.044715 * x^3)) for erf
   soft_plus,  // log(1 + exp(x))
+  soft_sign,  // x / (1 + |x|)
+  mish,       // x * tanh(soft_plus(x))
 };
 
-enum class Binary { add, sub, mul, div, min, max };
+enum class Binary { add, sub, mul, div, min, max };  // of min and max, NaN wins
 
 // One link of a chain: x := unary(x), or x := binary(x, operand), or with `reversed` binary(operand, x). The
 // operand is a value of the lowered graph that broadcasts to the chain's shape.
@@ -83,10 +94,12 @@ struct MatMulParams {  // inputs: a [..., M, K], b [..., K, N], [bias of N]
 };
 struct SoftmaxParams {  // inputs: x
   int axis = 0;
+  bool log = false;  // LogSoftmax: the logarithm of it, along the last axis only
 };
 struct LayerNormParams {  // inputs: x, [scale], [shift]; over the last `axes` axes
   int axes = 1;
   float epsilon = 0;
+  bool centered = true;  // or RMSNormalization: the mean is not subtracted
 };
 struct ReduceMeanParams {  // inputs: x; over the last `axes` axes, which stay as 1
   int axes = 1;

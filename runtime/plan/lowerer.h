@@ -74,7 +74,10 @@ void lower_binary(Lowerer& l, Binary f);
 void lower_pow(Lowerer& l);
 void lower_batch_norm(Lowerer& l);
 void lower_prelu(Lowerer& l);
-void lower_sum(Lowerer& l);
+void lower_variadic(Lowerer& l, Binary f);
+void lower_selu(Lowerer& l);
+void lower_celu(Lowerer& l);
+void lower_gelu(Lowerer& l);
 
 // ---- lower_window.cpp
 void lower_conv(Lowerer& l, bool transposed);

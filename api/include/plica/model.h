@@ -110,8 +110,9 @@ class Model {
     size_t external_data_threshold = 0;
   };
 
-  // Reads a file; its external data must lie in its directory or below. Large tensors are read when they are first
-  // needed: until then the file may be replaced or deleted, but writing into it makes what needs them fail with io.
+  // Reads a file; its external data must lie in its directory or below. Large tensors are read when they are
+  // first needed: until then the file may be replaced or deleted, but writing into it makes what needs them
+  // fail with io.
   static Model load(const std::filesystem::path& path);
   // From memory, without external data. The bytes are not needed after the call.
   static Model parse(std::span<const std::byte> bytes);
@@ -148,8 +149,8 @@ class Model {
   std::vector<ValueInfo> values(const DimSizes& sizes = {}) const;
   // Everything that is wrong with the model or that Plica does not support; empty when it can be run.
   std::vector<Finding> check() const;
-  // What summarize() says as one HTML page that needs nothing else, with plots of every batch norm by channel;
-  // `title` is what to call the model.
+  // What summarize() says as one HTML page that needs nothing else, with plots of every batch norm by
+  // channel; `title` is what to call the model.
   std::string to_html(std::string_view title, const DimSizes& sizes = {}) const;
   // The graph in the language of Graphviz; constants are named in the nodes that read them.
   std::string to_dot() const;
@@ -181,8 +182,9 @@ struct OperatorInfo {
   std::optional<int> until;  // and the last; absent: up to the newest
   // Element types by input, "float32, float64"; the last is that of all further inputs.
   std::vector<std::string> input_types;
-  // What computes float32: "oneDNN" (a primitive), "post-op" (fused into the primitive before, or one pass), "own" (a
-  // kernel of the runtime, or nothing to compute); empty: the portable kernel, as for other element types.
+  // What computes float32: "oneDNN" (a primitive), "post-op" (fused into the primitive before, or one pass),
+  // "own" (a kernel of the runtime, or nothing to compute); empty: the portable kernel, as for other element
+  // types.
   std::string kernel;
 };
 std::vector<OperatorInfo> supported_operators();  // by domain, name, version

@@ -1,0 +1,96 @@
+// Operators on float32 that the runtime computes by kernels of its own, against the interpreter.
+#include "runtime_test.h"
+
+namespace plica::testing {
+namespace {
+
+TEST(Pointwise, FunctionsOfOneElement) {
+  const std::vector<std::string> names = {"Selu",  "Celu", "ThresholdedRelu", "Softsign", "Mish", "Sign",
+                                          "Floor", "Ceil", "Round",           "Sin",      "Cos",  "Erf",
+                                          "Tanh",  "Elu",  "Softplus",        "Log",      "Sqrt"};
+  for (const std::string& name : names) {
+    SCOPED_TRACE(name);
+    GraphMaker g(3, 18);
+    g.output(g.node(name, {g.node("Abs", {g.input({3, 7, 19})})}));
+    g.output(g.node(name, {g.node("Neg", {g.node("Abs", {g.input({3, 7, 19})})})}));
+    if (name == "Log" || name == "Sqrt") {
+      GraphMaker positive(3, 18);
+      positive.output(positive.node(name, {positive.node("Abs", {positive.input({3, 7, 19})})}));
+      check_against_reference(positive, positive.feed());
+      continue;
+    }
+    const PlanInfo info = check_against_reference(g, g.feed());
+    EXPECT_EQ(count_steps(info, "Pointwise"), 2) << steps_of(info);
+  }
+  for (const char* form : {"none", "tanh"}) {
+    GraphMaker g(3, 20);
+    g.output(g.node("Gelu", {g.input({3, 7, 19})}, {{"approximate", std::string(form)}}));
+    check_against_reference(g, g.feed());
+  }
+}
+
+TEST(Pointwise, AfterAConvolution) {
+  for (const char* op : {"Mish", "Floor", "Max"}) {
+    SCOPED_TRACE(op);
+    GraphMaker g(5, 18);
+    Value* y = g.node("Conv", {g.input({1, 5, 9, 9}), g.weights({20, 5, 3, 3})});
+    std::vector<Value*> inputs = {y};
+    if (op == std::string("Max")) inputs.push_back(g.constant(g.random({20, 1, 1})));
+    g.output(g.node(op, inputs));
+    check_against_reference(g, g.feed(), 45);
+  }
+}
+
+TEST(Pointwise, ManyOperands) {
+  for (const char* op : {"Max", "Min", "Sum"}) {
+    for (const int count : {1, 2, 5, 20}) {
+      SCOPED_TRACE(op + std::to_string(count));
+      GraphMaker g(7);
+      std::vector<Value*> inputs;
+      for (int i = 0; i < count; ++i) inputs.push_back(g.input(i % 2 ? Dims{17} : Dims{3, 17}));
+      g.output(g.node(op, inputs));
+      check_against_reference(g, g.feed(), count);
+    }
+  }
+}
+
+TEST(Rows, SoftmaxAndItsLogarithm) {
+  for (const char* op : {"Softmax", "LogSoftmax"}) {
+    for (const int64_t length : {1, 5, 16, 33, 200}) {
+      for (const int64_t axis : {-1, 1}) {
+        SCOPED_TRACE(op + std::to_string(length));
+        GraphMaker g(9);
+        g.output(g.node(op, {g.input({2, 3, length})}, {{"axis", axis}}));
+        check_against_reference(g, g.feed());
+      }
+      GraphMaker old(9, 11);  // the axes from 1 on are one
+      old.output(old.node(op, {old.input({2, 3, length})}));
+      check_against_reference(old, old.feed());
+    }
+    GraphMaker g(9);
+    Value* x = g.input({1, 20});
+    g.output(g.node("Relu", {g.node(op, {x})}));
+    NamedTensors feed = g.feed();
+    float* v = feed.begin()->second.mutable_data<float>();
+    v[3] = -std::numeric_limits<float>::infinity();
+    v[18] = 90;
+    check_against_reference(g, feed);
+  }
+}
+
+TEST(Rows, Normalizations) {
+  for (const int64_t length : {1, 7, 16, 64, 100}) {
+    SCOPED_TRACE(length);
+    GraphMaker g(11, 23);
+    Value *x = g.input({4, 3, length}), *scale = g.constant(g.random({length}));
+    g.output(g.node("RMSNormalization", {x, scale}));
+    g.output(g.node("LayerNormalization", {x, scale, g.constant(g.random({length}))}));
+    g.output(g.node("RMSNormalization", {x, g.constant(g.random({3, length}))}, {{"axis", int64_t{1}}}));
+    g.output(g.node("RMSNormalization", {x, g.constant(g.random({1}))}));  // broadcasts
+    const PlanInfo info = check_against_reference(g, g.feed(), static_cast<double>(length));
+    EXPECT_GE(count_steps(info, "RMSNormalization"), 2) << steps_of(info);
+  }
+}
+
+}  // namespace
+}  // namespace plica::testing
