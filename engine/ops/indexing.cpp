@@ -65,7 +65,8 @@ int64_t ElementRows::offset(int64_t row) const {
 std::span<const OpDef> indexing_ops() {
   static const std::vector<OpDef> ops = [] {
     std::vector<OpDef> all;
-    for (auto part : {gather_ops, scatter_ops, pick_ops}) std::ranges::move(part(), std::back_inserter(all));
+    for (auto part : {gather_ops, scatter_ops, top_k_ops, pick_ops})
+      std::ranges::move(part(), std::back_inserter(all));
     return all;
   }();
   return ops;

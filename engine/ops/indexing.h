@@ -56,6 +56,7 @@ class ElementRows {
 
 std::vector<OpDef> gather_ops();   // gather.cpp: Gather, GatherElements, GatherND
 std::vector<OpDef> scatter_ops();  // scatter.cpp: Scatter, ScatterElements, ScatterND
-std::vector<OpDef> pick_ops();     // pick.cpp: TopK, OneHot, NonZero, Compress
+std::vector<OpDef> top_k_ops();    // top_k.cpp: TopK
+std::vector<OpDef> pick_ops();     // pick.cpp: OneHot, NonZero, Compress
 
 }  // namespace plica
