@@ -2,6 +2,7 @@
 #pragma once
 
 #include <algorithm>
+#include <span>
 #include <vector>
 
 #include "engine/core/tensor.h"
@@ -16,8 +17,8 @@ inline constexpr TypeSet kMovableTypes =
 // Indices into an axis of `size` elements, negative ones counted from the end. Throws invalid_argument when
 // one is out of range.
 std::vector<int64_t> read_indices(const Tensor& indices, int64_t size);
-// Of type int64: throws when one is.
-void check_indices(const Tensor& indices, int64_t size);
+// Throws when one is.
+void check_indices(std::span<const int64_t> indices, int64_t size);
 // One of them.
 int64_t wrap_index(int64_t index, int64_t size);
 

@@ -1,12 +1,12 @@
 // TopK.
 #include <algorithm>
 #include <bit>
-#include <cmath>
 #include <limits>
 
 #include "engine/core/dispatch.h"
 #include "engine/core/fail.h"
 #include "engine/core/parallel.h"
+#include "engine/core/vectorized.h"
 #include "engine/ops/evaluate.h"
 #include "engine/ops/indexing.h"
 #include "engine/ops/infer.h"
@@ -50,9 +50,9 @@ auto sort_key(C value) {
   using Bits = std::conditional_t<sizeof(C) == 8, uint64_t, uint32_t>;
   constexpr Bits kTop = Bits{1} << (sizeof(Bits) * 8 - 1);
   if constexpr (std::is_floating_point_v<C>) {
-    if (std::isnan(value)) return static_cast<Bits>(~Bits{0});
     const Bits bits = std::bit_cast<Bits>(value + C(0));  // -0 + 0 is 0
-    return static_cast<Bits>(bits & kTop ? ~bits : bits | kTop);
+    const Bits key = bits & kTop ? ~bits : bits | kTop;
+    return value != value ? static_cast<Bits>(~Bits{0}) : key;
   } else if constexpr (std::is_signed_v<C>) {
     return static_cast<Bits>(static_cast<Bits>(value) ^ kTop);
   } else {
@@ -146,8 +146,16 @@ void evaluate_top_k(EvaluateContext& context) {
       for (int64_t slice = begin; slice < end; ++slice) {
         const int64_t from = slice / inner * length * inner + slice % inner;
         const int64_t to = slice / inner * k * inner + slice % inner;
-        for (int64_t i = 0; i < length; ++i)
-          items[static_cast<size_t>(i)] = TopKItem<C>(static_cast<C>(x[from + i * inner]), i, largest);
+        TopKItem<C>* item = items.data();
+        vectorized([=] {
+          if (inner == 1) {
+            for (int64_t i = 0; i < length; ++i)
+              item[i] = TopKItem<C>(static_cast<C>(x[from + i]), i, largest);
+          } else {
+            for (int64_t i = 0; i < length; ++i)
+              item[i] = TopKItem<C>(static_cast<C>(x[from + i * inner]), i, largest);
+          }
+        });
         order_first(items, k);
         for (int64_t i = 0; i < k; ++i) {
           const int64_t index = items[static_cast<size_t>(i)].index();
