@@ -41,7 +41,7 @@ class ElementRows {
   template <class F>
   void for_each(const int64_t* index, F&& f) const {
     const int64_t size = axis_size_, stride = axis_stride_, count = length_;
-    const auto wrapped = [size](int64_t i) { return i + (i < 0 ? size : 0); };
+    const auto wrapped = [size](int64_t i) { return i + (i >> 63 & size); };  // plus the size if negative
     if (axis_is_last_) {
       for (int64_t i = 0; i < count; ++i) f(i, wrapped(index[i]));
     } else {
