@@ -162,9 +162,14 @@ void store(const W* in, int64_t begin, int64_t count, Tensor& out, const CastOpt
       if constexpr (std::is_same_v<T, Float16> && std::is_same_v<W, float>) {
         if (has_f16c()) return narrow_by_f16c(in, count, to);
       }
-      vectorized([=] {
+      // There are no vector instructions for 64-bit integers.
+      if constexpr (std::is_floating_point_v<W> && sizeof(T) <= 4) {
+        vectorized([=] {
+          for (int64_t i = 0; i < count; ++i) to[i] = convert<T>(in[i]);
+        });
+      } else {
         for (int64_t i = 0; i < count; ++i) to[i] = convert<T>(in[i]);
-      });
+      }
     });
   }
 }

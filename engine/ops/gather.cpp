@@ -98,7 +98,7 @@ void evaluate_gather_elements(EvaluateContext& context) {
   const Dims& dims = context.input(1).dims();
   const auto axis = static_cast<size_t>(normalize_axis(context.attributes().i("axis"), data.rank()));
   const Tensor indices = cast_tensor(context.input(1), DataType::int64);
-  check_indices(indices, data.dims()[axis]);
+  const int64_t size = data.dims()[axis];
   Tensor& out = context.output();
   if (out.size() == 0) return;
   dispatch_by_size(data.type(), [&]<class T>(std::type_identity<T>) {
@@ -110,6 +110,7 @@ void evaluate_gather_elements(EvaluateContext& context) {
       for (int64_t r = begin; r < end; ++r) {
         const T* from = x + rows.offset(r);
         const int64_t first = r * rows.length();
+        check_indices({index + first, static_cast<size_t>(rows.length())}, size);
         rows.for_each(index + first, [&](int64_t i, int64_t offset) { y[first + i] = from[offset]; });
       }
     });

@@ -17,14 +17,14 @@ int64_t wrap_index(int64_t index, int64_t size) {
 
 std::vector<int64_t> read_indices(const Tensor& indices, int64_t size) {
   const Tensor wide = cast_tensor(indices, DataType::int64);
-  check_indices(wide, size);
+  check_indices(wide.values<int64_t>(), size);
   std::vector<int64_t> result(wide.values<int64_t>().begin(), wide.values<int64_t>().end());
   for (int64_t& i : result) i += i < 0 ? size : 0;
   return result;
 }
 
-void check_indices(const Tensor& indices, int64_t size) {
-  const int64_t *begin = indices.data<int64_t>(), *end = begin + indices.size();
+void check_indices(std::span<const int64_t> indices, int64_t size) {
+  const int64_t *begin = indices.data(), *end = begin + indices.size();
   bool valid = true;
   vectorized([&valid, begin, end, size] {
     bool all = true;
@@ -65,7 +65,7 @@ int64_t ElementRows::offset(int64_t row) const {
 std::span<const OpDef> indexing_ops() {
   static const std::vector<OpDef> ops = [] {
     std::vector<OpDef> all;
-    for (auto part : {gather_ops, scatter_ops, pick_ops, unique_ops, tensor_scatter_ops})
+    for (auto part : {gather_ops, scatter_ops, top_k_ops, pick_ops, unique_ops, tensor_scatter_ops})
       std::ranges::move(part(), std::back_inserter(all));
     return all;
   }();

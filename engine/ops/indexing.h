@@ -2,6 +2,7 @@
 #pragma once
 
 #include <algorithm>
+#include <span>
 #include <vector>
 
 #include "engine/core/tensor.h"
@@ -16,8 +17,8 @@ inline constexpr TypeSet kMovableTypes =
 // Indices into an axis of `size` elements, negative ones counted from the end. Throws invalid_argument when
 // one is out of range.
 std::vector<int64_t> read_indices(const Tensor& indices, int64_t size);
-// Of type int64: throws when one is.
-void check_indices(const Tensor& indices, int64_t size);
+// Throws when one is.
+void check_indices(std::span<const int64_t> indices, int64_t size);
 // One of them.
 int64_t wrap_index(int64_t index, int64_t size);
 
@@ -40,7 +41,7 @@ class ElementRows {
   template <class F>
   void for_each(const int64_t* index, F&& f) const {
     const int64_t size = axis_size_, stride = axis_stride_, count = length_;
-    const auto wrapped = [size](int64_t i) { return i + (i < 0 ? size : 0); };
+    const auto wrapped = [size](int64_t i) { return i + (i >> 63 & size); };  // plus the size if negative
     if (axis_is_last_) {
       for (int64_t i = 0; i < count; ++i) f(i, wrapped(index[i]));
     } else {
@@ -56,7 +57,8 @@ class ElementRows {
 
 std::vector<OpDef> gather_ops();          // gather.cpp: Gather, GatherElements, GatherND
 std::vector<OpDef> scatter_ops();         // scatter.cpp: Scatter, ScatterElements, ScatterND
-std::vector<OpDef> pick_ops();            // pick.cpp: TopK, OneHot, NonZero, Compress
+std::vector<OpDef> top_k_ops();           // top_k.cpp: TopK
+std::vector<OpDef> pick_ops();            // pick.cpp: OneHot, NonZero, Compress
 std::vector<OpDef> unique_ops();          // unique.cpp
 std::vector<OpDef> tensor_scatter_ops();  // tensor_scatter.cpp
 

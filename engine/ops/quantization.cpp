@@ -4,7 +4,6 @@
 #include "engine/ops/quantization.h"
 
 #include <algorithm>
-#include <array>
 #include <cmath>
 
 #include "engine/core/checked.h"
@@ -146,9 +145,15 @@ std::optional<Range> range_of(DataType type) {
   }
 }
 
+// One value, to be read as an array of them.
+struct Repeated {
+  float value;
+  float operator[](int64_t) const { return value; }
+};
+
 // To int8 or uint8 in one pass; NaN becomes 0.
-void quantize_run(const float* in, const float* scale, const float* zero, Range range, uint8_t* to,
-                  int64_t count) {
+template <class Values>
+void quantize_run(const float* in, Values scale, Values zero, Range range, uint8_t* to, int64_t count) {
   for (int64_t i = 0; i < count; ++i) {
     float v = std::nearbyint(in[i] / scale[i]) + zero[i];
     v = v < range.low ? range.low : v;
@@ -163,15 +168,13 @@ void quantize_to_bytes(const QuantizationLayout& layout, const float* in, const 
   const Range range = *range_of(out.type());
   auto* to = static_cast<uint8_t*>(out.mutable_raw());
   for_each_run(layout, [=](int64_t first, int64_t count, int64_t s, int64_t step) {
-    std::array<float, kRun> scales, zeros;
-    const float *run_scale = scale + s, *run_zero = zero + s;
-    if (step == 0) {
-      std::fill_n(scales.begin(), count, scale[s]);
-      std::fill_n(zeros.begin(), count, zero[s]);
-      run_scale = scales.data();
-      run_zero = zeros.data();
-    }
-    vectorized([=] { quantize_run(in + first, run_scale, run_zero, range, to + first, count); });
+    vectorized([=] {
+      if (step == 0) {
+        quantize_run(in + first, Repeated{scale[s]}, Repeated{zero[s]}, range, to + first, count);
+      } else {
+        quantize_run(in + first, scale + s, zero + s, range, to + first, count);
+      }
+    });
   });
 }
 

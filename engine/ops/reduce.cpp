@@ -2,7 +2,6 @@
 // Sums of floating-point numbers are kept in double, so that no order of summation matters to the result.
 #include <array>
 #include <cmath>
-#include <cstring>
 #include <limits>
 
 #include "engine/core/dispatch.h"
@@ -12,6 +11,7 @@
 #include "engine/ops/cast.h"
 #include "engine/ops/elementwise.h"
 #include "engine/ops/evaluate.h"
+#include "engine/ops/extreme.h"
 #include "engine/ops/infer.h"
 #include "engine/ops/node_parameters.h"
 #include "engine/ops/reduction.h"
@@ -259,44 +259,6 @@ struct LogSumExp {
 // Independent partial results, so that additions don't wait for each other.
 constexpr int64_t kLanes = 16;
 constexpr int64_t kColumns = 128;
-
-// Of floating-point numbers, in vectors: kMax or the least; NaN where there is one.
-template <bool kMax, class T>
-T extreme_of_row(const T* x, int64_t count) {
-  typedef T Vec __attribute__((vector_size(32)));
-  constexpr int64_t kWidth = 32 / sizeof(T), kVectors = 4, kStep = kWidth * kVectors;
-  constexpr T kLeast = kMax ? -std::numeric_limits<T>::infinity() : std::numeric_limits<T>::infinity();
-  T result = kLeast, nan = 0;
-  const auto take = [&](T v) {
-    if (kMax ? v > result : v < result) result = v;
-    if (v != v) nan = v;
-  };
-  int64_t i = 0;
-  if (count >= kStep) {
-    Vec best[kVectors], nans[kVectors];
-    for (int64_t k = 0; k < kVectors; ++k) {
-      best[k] = Vec{} + kLeast;
-      nans[k] = Vec{};
-    }
-    for (; i + kStep <= count; i += kStep) {
-      for (int64_t k = 0; k < kVectors; ++k) {
-        Vec v;
-        std::memcpy(&v, x + i + k * kWidth, sizeof v);
-        if constexpr (kMax) best[k] = v > best[k] ? v : best[k];
-        if constexpr (!kMax) best[k] = v < best[k] ? v : best[k];
-        nans[k] = v != v ? v : nans[k];
-      }
-    }
-    for (int64_t k = 0; k < kVectors; ++k) {
-      for (int64_t j = 0; j < kWidth; ++j) {
-        take(best[k][j]);
-        take(nans[k][j] != nans[k][j] ? nans[k][j] : kLeast);
-      }
-    }
-  }
-  for (; i < count; ++i) take(x[i]);
-  return nan != nan ? nan : result;
-}
 
 template <class R, class T>
 typename R::State reduce_row_body(const T* x, int64_t count, typename R::State state) {

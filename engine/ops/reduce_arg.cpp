@@ -5,9 +5,11 @@
 #include "engine/core/dispatch.h"
 #include "engine/core/fail.h"
 #include "engine/core/parallel.h"
+#include "engine/core/vectorized.h"
 #include "engine/ops/axis_split.h"
 #include "engine/ops/elementwise.h"
 #include "engine/ops/evaluate.h"
+#include "engine/ops/extreme.h"
 #include "engine/ops/infer.h"
 #include "engine/ops/reduction.h"
 
@@ -36,7 +38,7 @@ void infer_arg(InferContext& context) {
 }
 
 // kBetter(x, y): x is strictly more extreme than y.
-template <auto kBetter>
+template <auto kBetter, bool kMax>
 void evaluate_arg(EvaluateContext& context) {
   constexpr int64_t kColumns = 64;
   const Tensor& in = context.input(0);
@@ -50,6 +52,18 @@ void evaluate_arg(EvaluateContext& context) {
       in.type(), [&, outer = outer, length = length, inner = inner]<class T>(std::type_identity<T>) {
         using C = ComputeType<T>;
         const T* x = in.data<T>();
+        if constexpr (std::is_floating_point_v<T>) {
+          if (inner == 1) {
+            parallel_for(outer, std::max<int64_t>(1, 8192 / length), [&](int64_t begin, int64_t end) {
+              for (int64_t row = begin; row < end; ++row) {
+                const T* from = x + row * length;
+                vectorized(
+                    [=] { out[row] = find_extreme(from, length, extreme_of_row<kMax>(from, length), last); });
+              }
+            });
+            return;
+          }
+        }
         parallel_for(outer * parts, std::max<int64_t>(1, 8192 / (length * std::min(inner, kColumns))),
                      [&](int64_t begin, int64_t end) {
                        for (int64_t p = begin; p < end; ++p) {
@@ -97,8 +111,8 @@ void add(std::vector<OpDef>& ops, std::string_view name, void (*evaluate)(Evalua
 
 std::vector<OpDef> arg_ops() {
   std::vector<OpDef> ops;
-  add(ops, "ArgMax", evaluate_arg<kGreater>);
-  add(ops, "ArgMin", evaluate_arg<kLess>);
+  add(ops, "ArgMax", evaluate_arg<kGreater, true>);
+  add(ops, "ArgMin", evaluate_arg<kLess, false>);
   return ops;
 }
 

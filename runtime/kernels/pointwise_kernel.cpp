@@ -5,7 +5,7 @@
 
 #include "engine/core/fail.h"
 #include "engine/core/parallel.h"
-#include "runtime/kernels/vector_math.h"
+#include "runtime/kernels/pointwise_functions.h"
 
 namespace plica {
 namespace {
@@ -46,7 +46,7 @@ template <class S, Unary kFunction>
 PLICA_INLINE void unary_pass(float* y, const float* x, int64_t count, float a, float b) {
   for_each_vector<S>(
       y, x, count, [=](typename S::Vec & v, int64_t, int64_t) __attribute__((always_inline)) {
-        S::template apply<kFunction>(v, a, b);
+        simd::apply<S, kFunction>(v, a, b);
       });
 }
 
@@ -54,10 +54,10 @@ template <class S, Binary kFunction>
 PLICA_INLINE void binary_pass(float* y, const float* x, int64_t count, const Source& other, bool reversed) {
   const auto combine = [reversed](typename S::Vec & v, typename S::Vec & o) __attribute__((always_inline)) {
     if (reversed) {
-      S::template apply<kFunction>(o, v);
+      simd::apply<S, kFunction>(o, v);
       v = o;
     } else {
-      S::template apply<kFunction>(v, o);
+      simd::apply<S, kFunction>(v, o);
     }
   };
   if (!other.elements) {

@@ -10,8 +10,6 @@
 #include <cstdint>
 #include <cstring>
 
-#include "runtime/plan/lowered.h"
-
 namespace plica::simd {
 
 #define PLICA_INLINE [[gnu::always_inline]] inline
@@ -233,110 +231,6 @@ struct Vectors {
       Vec far = original;
       by_lane(far, [](float v) { return kQuarter == 0 ? std::sin(v) : std::cos(v); });
       select(x, near, x, far);
-    }
-  }
-
-  template <Unary kFunction>
-  PLICA_INLINE static void apply(Vec& x, float a, float b) {
-    if constexpr (kFunction == Unary::linear) x = x * a + b;
-    if constexpr (kFunction == Unary::relu) at_least(x, 0.f);
-    if constexpr (kFunction == Unary::leaky_relu) select(x, x < 0.f, x * a, x);
-    if constexpr (kFunction == Unary::elu) {
-      Vec e = x;
-      at_most(e, 0.f);
-      expm1_negative(e);
-      select(x, x < 0.f, e * a, x);
-    }
-    if constexpr (kFunction == Unary::celu) {
-      Vec e = x / a;
-      at_most(e, 0.f);
-      expm1_negative(e);
-      select(x, x < 0.f, e * a, x);
-    }
-    if constexpr (kFunction == Unary::thresholded_relu) select(x, x <= a, Vec{}, x);
-    if constexpr (kFunction == Unary::clip) {
-      at_least(x, a);
-      at_most(x, b);
-    }
-    if constexpr (kFunction == Unary::sigmoid) sigmoid(x);
-    if constexpr (kFunction == Unary::tanh) tanh(x);
-    if constexpr (kFunction == Unary::hard_sigmoid || kFunction == Unary::hard_swish) {
-      const Vec original = x;
-      x = kFunction == Unary::hard_swish ? x * (1.f / 6) + 0.5f : x * a + b;
-      at_least(x, 0.f);
-      at_most(x, 1.f);
-      if constexpr (kFunction == Unary::hard_swish) x = x * original;
-    }
-    if constexpr (kFunction == Unary::swish) {
-      Vec s = x * a;
-      sigmoid(s);
-      x = x * s;
-    }
-    if constexpr (kFunction == Unary::exp) exp(x);
-    if constexpr (kFunction == Unary::log) log(x);
-    if constexpr (kFunction == Unary::sqrt) by_lane(x, [](float v) { return std::sqrt(v); });
-    if constexpr (kFunction == Unary::abs) magnitude(x);
-    if constexpr (kFunction == Unary::sign) {
-      const Vec one = Vec{} + 1.f;
-      Vec y{};
-      select(y, x > 0.f, one, y);
-      select(y, x < 0.f, -one, y);
-      select(x, x == x, y, x);
-    }
-    if constexpr (kFunction == Unary::floor) by_lane(x, [](float v) { return std::floor(v); });
-    if constexpr (kFunction == Unary::ceil) by_lane(x, [](float v) { return std::ceil(v); });
-    if constexpr (kFunction == Unary::round) by_lane(x, [](float v) { return std::nearbyint(v); });
-    if constexpr (kFunction == Unary::square) x = x * x;
-    if constexpr (kFunction == Unary::reciprocal) x = 1.f / x;
-    if constexpr (kFunction == Unary::sin) sine<0>(x);
-    if constexpr (kFunction == Unary::cos) sine<1>(x);
-    if constexpr (kFunction == Unary::erf) erf(x);
-    if constexpr (kFunction == Unary::gelu) {
-      Vec e = x * 0.70710678f;
-      erf(e);
-      x = 0.5f * x * (1.f + e);
-    }
-    if constexpr (kFunction == Unary::gelu_tanh) {
-      Vec t = 0.79788456f * (x + 0.044715f * x * x * x);
-      tanh(t);
-      x = 0.5f * x * (1.f + t);
-    }
-    if constexpr (kFunction == Unary::soft_plus || kFunction == Unary::mish) {
-      Vec e = (Vec)((IntVec)x | kSignBit);
-      exp(e);
-      if constexpr (kFunction == Unary::soft_plus) {
-        log1p_of_fraction(e);
-        at_least(x, 0.f);
-        x = x + e;
-      } else {
-        // tanh(log(1 + exp(x))) = n / (n + 2), n = exp(x) * (exp(x) + 2); both divided by exp(2x) for
-        // positive x.
-        const IntVec positive = x > 0.f;
-        Vec n, d;
-        select(n, positive, 1.f + 2.f * e, e * (e + 2.f));
-        select(d, positive, 2.f * e * e, Vec{} + 2.f);
-        x = x * (n / (n + d));
-      }
-    }
-    if constexpr (kFunction == Unary::soft_sign) {
-      Vec t = x;
-      magnitude(t);
-      x = x / (1.f + t);
-    }
-  }
-
-  template <Binary kFunction>
-  PLICA_INLINE static void apply(Vec& x, const Vec& y) {
-    if constexpr (kFunction == Binary::add) x = x + y;
-    if constexpr (kFunction == Binary::sub) x = x - y;
-    if constexpr (kFunction == Binary::mul) x = x * y;
-    if constexpr (kFunction == Binary::div) x = x / y;
-    // NaN wins.
-    if constexpr (kFunction == Binary::min || kFunction == Binary::max) {
-      Vec chosen;
-      if constexpr (kFunction == Binary::min) select(chosen, x < y, x, y);
-      if constexpr (kFunction == Binary::max) select(chosen, x > y, x, y);
-      select(x, x != x, x, chosen);
     }
   }
 };

@@ -22,6 +22,7 @@ TEST(LongRows, ExtremesWithNan) {
     for (const int64_t nan : {int64_t{-1}, int64_t{0}, length / 2, length - 1}) {
       Tensor x = noise({1, length});
       float* v = x.mutable_data<float>();
+      for (int64_t i = 0; i < length; ++i) v[i] = std::nearbyint(v[i] * 8);  // with ties
       float most = v[0], least = v[0];
       for (int64_t i = 0; i < length; ++i) {
         most = std::max(most, v[i]);
@@ -30,6 +31,18 @@ TEST(LongRows, ExtremesWithNan) {
       if (nan >= 0) v[nan] = most = least = kNan;
       const NamedAttributes last = {{"axes", std::vector<int64_t>{-1}}};
       EXPECT_TENSOR(run("ReduceMax", 13, {x}, last), Tensor::of(std::vector<float>{most}, {1, 1}));
+      const std::vector<float> all(v, v + length);
+      const auto same = [&](float value) {
+        return [value](float e) { return std::isnan(value) ? std::isnan(e) : e == value; };
+      };
+      for (const auto& [op, value] : {std::pair("ArgMax", most), std::pair("ArgMin", least)}) {
+        const int64_t first = std::find_if(all.begin(), all.end(), same(value)) - all.begin();
+        EXPECT_TENSOR(run(op, 13, {x}, {{"axis", int64_t{1}}}), int64s({1, 1}, {first}));
+        const int64_t final =
+            length - 1 - (std::find_if(all.rbegin(), all.rend(), same(value)) - all.rbegin());
+        EXPECT_TENSOR(run(op, 13, {x}, {{"axis", int64_t{1}}, {"select_last_index", int64_t{1}}}),
+                      int64s({1, 1}, {final}));
+      }
       EXPECT_TENSOR(run("ReduceMin", 13, {x}, last), Tensor::of(std::vector<float>{least}, {1, 1}));
     }
   }
