@@ -135,6 +135,19 @@ TEST(Executor, ShapeInputsByValue) {
   EXPECT_THROW(e.run({{x->name(), data}, {shape->name(), Tensor::vector<int64_t>({5, 5})}}), Error);
 }
 
+// x + 1.5 * 2^23 - 1.5 * 2^23 is x as a whole number, behind a convolution and by its bias too.
+TEST(Executor, OffsetsThatRoundAreAddedByThemselves) {
+  for (const bool by_channel : {false, true}) {
+    GraphMaker g;
+    Value* y = g.node("Conv", {g.input({1, 2, 4, 4}), g.weights({3, 2, 1, 1})});
+    Value* offset = by_channel ? g.constant(Tensor::of({12582912.f, 12582912.f, 12582912.f}, {3, 1, 1}))
+                               : g.scalar(12582912);
+    g.output(g.node("Sub", {g.node("Add", {y, offset}), offset}));
+    const NamedTensors results = Executor(g.model()).run(g.feed());
+    for (float v : results.begin()->second.values<float>()) EXPECT_EQ(v, std::round(v));
+  }
+}
+
 TEST(Executor, OverridableInitializers) {
   GraphMaker g;
   Value* x = g.input({3});
