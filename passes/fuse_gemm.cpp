@@ -1,5 +1,6 @@
 // MatMul and the Add of its bias.
 #include "passes/constants.h"
+#include "passes/fold/affine_node.h"
 #include "passes/match.h"
 #include "passes/rules.h"
 
@@ -32,7 +33,7 @@ RuleResult fuse_matmul_add(const Node& node, const RuleContext& context) {
     const Constant* bias = std::get_if<Constant>(&input);
     const Type& product = context.facts.of(node.input(x)).type;
     constexpr TypeSet kTypes = {DataType::float32, DataType::float64, DataType::float16};
-    if (!bias || !product.shape || product.shape->rank() != 2 || !kTypes.contains(product.element) ||
+    if (!bias || rounds_sums(bias->tensor) || !product.shape || product.shape->rank() != 2 || !kTypes.contains(product.element) ||
         !is_bias_of(bias->tensor, *product.shape)) {
       continue;
     }

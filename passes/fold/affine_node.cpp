@@ -144,17 +144,6 @@ std::optional<Dims> aligned_dims(const Node& node, int operand, const Tensor& co
   return dims;
 }
 
-// x + 1.5 * 2^23 rounds x to a whole number in float32, for an x - 1.5 * 2^23 somewhere behind it: offsets
-// that do such a thing are no batch norm's, and stay where they are.
-bool rounds(const Affine& affine, DataType type) {
-  const int digits = type == DataType::float64   ? 53
-                     : type == DataType::float32 ? 24
-                     : type == DataType::float16 ? 11
-                                                 : 8;
-  const double large = std::ldexp(1.0, digits - 2);
-  return std::ranges::any_of(affine.shift, [large](double t) { return std::abs(t) >= large; });
-}
-
 // Whether the simpler map does not broadcast what the other does, which matters where a size is not known.
 bool loses_extent(const Affine& affine, const Affine& simple) {
   for (int i = 0; i < affine.rank(); ++i) {
@@ -183,7 +172,7 @@ std::optional<Affine> arithmetic_affine(const Node& node, int operand, const Rul
     affine.shift.push_back(add ? v : sub ? (operand == 1 ? v : -v) : 0.0);
   }
   affine.shift_error.assign(affine.size(), 0.0);
-  if (!affine.is_finite() || rounds(affine, tensor.type())) return std::nullopt;
+  if (!affine.is_finite() || ((add || sub) && rounds_sums(tensor))) return std::nullopt;
   Affine simple = simplest(affine);
   if (!keeps_shape && loses_extent(affine, simple)) return std::nullopt;
   return simple;
@@ -195,6 +184,16 @@ const Node* only_reader(const Value& value) {
 }
 
 }  // namespace
+
+bool rounds_sums(const Tensor& offset) {
+  if (!is_foldable_type(offset.type())) return false;
+  const int digits = offset.type() == DataType::float64   ? 53
+                     : offset.type() == DataType::float32 ? 24
+                     : offset.type() == DataType::float16 ? 11
+                                                          : 8;
+  const double large = std::ldexp(1.0, digits - 2);
+  return std::ranges::any_of(to_doubles(offset), [large](double t) { return std::abs(t) >= large; });
+}
 
 std::variant<NoMatch, Skip, AffineNode> read_affine_node(const Node& node, const RuleContext& context) {
   if (!node.has_output(0)) return NoMatch{};

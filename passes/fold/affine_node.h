@@ -21,6 +21,11 @@ struct AffineNode {
   Value* output() const { return node->output(0); }
 };
 
+// x + 1.5 * 2^23 rounds x to a whole number in float32, for an x - 1.5 * 2^23 somewhere behind it. Offsets
+// that do such a thing are no batch norm's: their Add or Sub stays as it is, and no factor or offset passes
+// it.
+bool rounds_sums(const Tensor& offset);
+
 // NoMatch: it is no such node. Skip: a BatchNormalization that is not an affine, and why: training mode,
 // parameters that are not constant, statistics that give no finite factor.
 std::variant<NoMatch, Skip, AffineNode> read_affine_node(const Node& node, const RuleContext& context);

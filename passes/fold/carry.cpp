@@ -9,6 +9,7 @@
 #include "engine/ops/node_parameters.h"
 #include "engine/ops/table.h"
 #include "passes/constants.h"
+#include "passes/fold/affine_node.h"
 
 namespace plica {
 namespace {
@@ -160,8 +161,22 @@ int reluctance(const Node& node, int input, const RuleContext& context) {
   return is_one_of(*producer, kPositivelyHomogeneous) ? 3 : 2;
 }
 
+// Whether the sum is one that rounds its operand.
+bool rounds(const Node& node, const RuleContext& context) {
+  for (int i = 0; i < node.num_inputs(); ++i) {
+    const auto constant = constant_input(node, i, "operand", context);
+    if (const auto* c = std::get_if<Constant>(&constant); c && rounds_sums(c->tensor)) return true;
+  }
+  return false;
+}
+
+Skip rounding(const Node& node) {
+  return {fmt::format("{} adds a constant so large that it rounds the sum", describe(node)), "", &node};
+}
+
 // s (x + y) + t = (s x + t) + s y;  s (x - y) + t = (s x + t) - s y = s x - (s y - t).
 CarryResult sum_backward(const Node& node, const Affine& affine, const RuleContext& context) {
+  if (rounds(node, context)) return rounding(node);
   std::vector<int> order;
   for (int i = 0; i < node.num_inputs(); ++i) order.push_back(i);
   if (node.is("Add") || node.is("Sum")) {
@@ -211,7 +226,8 @@ CarryResult extremes_backward(const Node& node, const Affine& affine, const Rule
 }
 
 // (u + t) + y = (u + y) + t;  x - (u + t) = (x - u) - t.
-CarryResult sum_forward(const Node& node, int input, const Affine& affine) {
+CarryResult sum_forward(const Node& node, int input, const Affine& affine, const RuleContext& context) {
+  if (rounds(node, context)) return rounding(node);
   if (affine.has_scale()) {
     return Skip{fmt::format("{} adds something else, which has not the factor", describe(node)), "", &node};
   }
@@ -257,7 +273,7 @@ CarryResult carry_forward(const Node& node, int input, const Affine& affine, con
   if (is_one_of(node, kPositivelyHomogeneous))
     return input == 0 ? carry_homogeneous(node, affine) : NoMatch{};
   if (is_window(node)) return input == 0 ? carry_window(node, affine, false, context) : NoMatch{};
-  if (node.is("Add") || node.is("Sub") || node.is("Sum")) return sum_forward(node, input, affine);
+  if (node.is("Add") || node.is("Sub") || node.is("Sum")) return sum_forward(node, input, affine, context);
   if (node.is("Mul") || node.is("Div")) return product_forward(node, input, affine);
   return carry_layout_forward(node, input, affine, context);
 }

@@ -79,6 +79,40 @@ TEST(FoldReview, OffsetsThatRoundStay) {
   expect_kept(b);
 }
 
+TEST(FoldReview, NothingPassesOffsetsThatRound) {
+  const auto round = [](Build& b, Value* v) {
+    Value* up = b.op("Add", "up", {v, b.numbers("m", {12582912}, {})});
+    return b.op("Sub", "down", {up, b.numbers("n", {12582912}, {})});
+  };
+  {
+    Build b;  // to a grid of 1/7
+    Value* y =
+        b.op("Mul", "mul", {b.op("Sigmoid", "sigmoid", {b.input("x", {4, 5})}), b.numbers("s", {7}, {})});
+    b.output(b.op("Div", "div", {round(b, y), b.numbers("d", {7}, {})}));
+    expect_kept(b);
+  }
+  {
+    Build b;
+    Value* y =
+        b.op("Add", "add",
+             {b.op("Relu", "relu", {b.input("x", {1, 2, 4, 4})}), b.numbers("t", {0.3, 0.6}, {2, 1, 1})});
+    b.output(b.op("Conv", "conv", {round(b, y), b.random("w", {3, 2, 1, 1})}));
+    expect_kept(b);
+  }
+  {
+    Build b;
+    Value* y = b.op("Conv", "conv", {b.input("x", {1, 2, 4, 4}), b.random("w", {3, 2, 1, 1}, -4, 4)});
+    b.output(b.op("Add", "add", {round(b, y), b.numbers("t", {0.3, 0.6, 0.2}, {3, 1, 1})}));
+    expect_kept(b);
+  }
+  {
+    Build b;
+    Value* y = b.op("Conv", "conv", {b.input("x", {1, 2, 4, 4}), b.random("w", {3, 2, 1, 1}, -4, 4)});
+    b.output(b.batch_norm("bn", round(b, y), 3));
+    expect_kept(b);
+  }
+}
+
 TEST(FoldReview, DropoutInTrainingIsRandom) {
   Build b;
   Value* x = b.input("x", {4});
