@@ -1,7 +1,5 @@
 #include "runtime/plan/region.h"
 
-#include <unordered_set>
-
 #include "engine/graph/captures.h"
 
 namespace plica {
