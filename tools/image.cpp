@@ -2,44 +2,16 @@
 
 #include <algorithm>
 #include <cmath>
-#include <cstdlib>
 #include <limits>
 #include <memory>
 #include <string_view>
 
 #include "engine/core/dispatch.h"
-
-namespace {
-
-// stb_image unpacks PNG data without a bound of its own: no allocation may be larger than the picture
-// justifies.
-thread_local size_t allocation_limit = 0;
-
-void* bounded_realloc(void* old, size_t size) {
-  return size > allocation_limit ? nullptr : std::realloc(old, size);
-}
-
-}  // namespace
-
-#define STBI_MALLOC(size) bounded_realloc(nullptr, size)
-#define STBI_REALLOC(old, size) bounded_realloc(old, size)
-#define STBI_FREE(old) std::free(old)
-#define STBI_ONLY_PNG
-#define STBI_ONLY_JPEG
-#define STBI_ONLY_BMP
-#define STBI_NO_STDIO
-#define STBI_MAX_DIMENSIONS 65535
-#define STB_IMAGE_STATIC
-#define STB_IMAGE_IMPLEMENTATION
-#pragma GCC diagnostic push
-#pragma GCC diagnostic ignored "-Wunused-function"
-#include <stb/stb_image.h>
-#pragma GCC diagnostic pop
+#include "engine/core/fail.h"
+#include "engine/core/picture.h"
 
 namespace plica::tools {
 namespace {
-
-constexpr int64_t kMostPixels = int64_t{1} << 28;
 
 // The weights with which input pixels make one output pixel: a triangle as wide as two input pixels, or two
 // output pixels when those are larger (Pillow, src/libImaging/Resample.c: precompute_coeffs with
@@ -99,30 +71,11 @@ bool looks_like_image(std::span<const std::byte> bytes) {
 }
 
 Image decode_image(std::span<const std::byte> bytes) {
-  require(!bytes.empty() && bytes.size() <= INT_MAX, ErrorCode::invalid_argument,
-          "not a readable picture: {} bytes", bytes.size());
-  const auto* data = reinterpret_cast<const stbi_uc*>(bytes.data());
-  const int size = static_cast<int>(bytes.size());
-  int width = 0, height = 0, channels = 0;
-  allocation_limit = size_t{64} << 20;
-  require(stbi_info_from_memory(data, size, &width, &height, &channels) != 0 && width > 0 && height > 0,
-          ErrorCode::invalid_argument, "not a readable PNG, JPEG or BMP picture");
-  const int64_t pixels = int64_t{width} * height;
-  require(pixels <= kMostPixels, ErrorCode::limit, "a picture of {}x{} is too large", width, height);
-  // The largest buffer is a PNG's unpacked rows: up to 8 bytes a pixel and one a row; stb doubles it as it
-  // grows.
-  allocation_limit = static_cast<size_t>(pixels + height) * 16 + (size_t{1} << 20);
-  const std::unique_ptr<stbi_uc, decltype(&std::free)> decoded(
-      stbi_load_from_memory(data, size, &width, &height, &channels, 0), &std::free);
-  require(decoded != nullptr, ErrorCode::invalid_argument, "not a readable picture: {}",
-          escaped(stbi_failure_reason()));
-  // stb gives grey, grey + alpha, RGB or RGB + alpha.
-  Image image{width, height, channels <= 2 ? 1 : 3, {}};
-  image.pixels.resize(static_cast<size_t>(pixels * image.channels));
-  for (int64_t i = 0; i < pixels; ++i) {
-    std::copy_n(decoded.get() + i * channels, image.channels, image.pixels.data() + i * image.channels);
-  }
-  return image;
+  auto picture = decode_picture({reinterpret_cast<const uint8_t*>(bytes.data()), bytes.size()});
+  require(picture.has_value(), ErrorCode::invalid_argument,
+          "not a readable picture (PNG, JPEG, BMP, PGM or PPM)");
+  return {static_cast<int>(picture->width), static_cast<int>(picture->height), picture->channels,
+          std::move(picture->pixels)};
 }
 
 Image with_channels(const Image& image, int channels) {

@@ -18,9 +18,10 @@ struct Image {
   std::vector<uint8_t> pixels;
 };
 
-// PNG, JPEG or BMP. Transparency is dropped, 16 bits become 8, and EXIF orientation is not applied. Throws
-// Error(invalid_argument), and limit for pictures of more than 256 megapixels.
+// By the first bytes of PNG, JPEG or BMP.
 bool looks_like_image(std::span<const std::byte> bytes);
+// What decode_picture (engine/core/picture.h) reads. Transparency is dropped, 16 bits become 8, and EXIF orientation is
+// not applied. Throws Error(invalid_argument) for what is no readable picture, and what decode_picture throws.
 Image decode_image(std::span<const std::byte> bytes);
 
 // RGB to grey: 0.299 R + 0.587 G + 0.114 B (ITU-R BT.601); grey to RGB: three equal channels.

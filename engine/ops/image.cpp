@@ -2,7 +2,7 @@
 #include <algorithm>
 
 #include "engine/ops/evaluate.h"
-#include "engine/ops/image_decode.h"
+#include "engine/core/picture.h"
 #include "engine/ops/infer.h"
 #include "engine/ops/table.h"
 

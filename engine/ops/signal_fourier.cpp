@@ -90,7 +90,8 @@ void infer_dft(InferContext& context) {
   Shape out = *in;
   out[in->rank() - 1] = onesided && inverse ? 1 : 2;
   if (!axis.is_known()) {
-    for (int d = 0; d + 1 < out.rank(); ++d) out[d] = Dim();
+    const bool keeps_sizes = !has_length && !onesided;
+    for (int d = 0; d + 1 < out.rank() && !keeps_sizes; ++d) out[d] = Dim();
     return context.set_output(0, type, std::move(out));
   }
   Dim& size = out[signal_axis(axis.value(), in->rank())];

@@ -84,7 +84,9 @@ TEST(Dft, InferenceAndErrors) {
   EXPECT_EQ(inferred_type("DFT", 20, {x}), "float32[N, L, 2]");
   EXPECT_EQ(inferred_type("DFT", 20, {x, Facts::of(ints({}, {9}))}, kOnesided), "float32[N, 5, 2]");
   EXPECT_EQ(inferred_type("DFT", 20, {z}, kInverseOnesided), "float32[N, 8, 1]");
-  EXPECT_EQ(inferred_type("DFT", 20, {z, {}, typed(DataType::int64)}), "float32[?, ?, 2]");
+  // Along an axis that is not known sizes stay unless the transform changes them.
+  EXPECT_EQ(inferred_type("DFT", 20, {z, {}, typed(DataType::int64)}), "float32[N, 5, 2]");
+  EXPECT_EQ(inferred_type("DFT", 20, {x, {}, typed(DataType::int64)}, kOnesided), "float32[?, ?, 2]");
   Facts length = typed(DataType::int64, Shape{});
   length.elements = {symbol("M")};
   EXPECT_EQ(inferred_type("DFT", 20, {z, length}), "float32[N, M, 2]");

@@ -1,4 +1,4 @@
-#include "engine/ops/jpeg_samples.h"
+#include "engine/core/jpeg_samples.h"
 
 #include <algorithm>
 #include <array>

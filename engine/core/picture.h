@@ -16,7 +16,7 @@ struct Picture {
 
 // Nothing when the bytes are no picture, or a broken one. Throws unsupported for the formats of ImageDecoder
 // that are not decoded here (JPEG 2000, TIFF, WebP, PBM and the PNM formats in text), limit for a picture
-// that is too large. Safe from many threads.
+// of more than 128 megapixels. Safe from many threads.
 std::optional<Picture> decode_picture(std::span<const uint8_t> bytes);
 
 }  // namespace plica

@@ -1,4 +1,4 @@
-#include "engine/ops/image_decode.h"
+#include "engine/core/picture.h"
 
 #include <algorithm>
 #include <climits>
@@ -7,7 +7,7 @@
 #include <string_view>
 
 #include "engine/core/fail.h"
-#include "engine/ops/jpeg_samples.h"
+#include "engine/core/jpeg_samples.h"
 
 namespace {
 
