@@ -6,10 +6,26 @@
 #include "engine/core/parallel.h"
 #include "engine/graph/model_graph.h"
 #include "runtime/executor.h"
+#include "runtime/peak.h"
 
 namespace plica {
 
+namespace {
+
+Session::Step to_step(StepInfo info) {
+  return {std::move(info.kind),
+          std::move(info.nodes),
+          std::move(info.implementation),
+          std::move(info.layout),
+          info.flops,
+          info.bytes};
+}
+
+}  // namespace
+
 int default_threads() { return available_cpus(); }
+
+double measure_peak_gflops(int threads) { return measure_peak_of(threads > 0 ? threads : available_cpus()); }
 
 struct Session::Impl {
   Impl(std::shared_ptr<const ModelGraph> model, const ExecutorOptions& options)
@@ -35,11 +51,20 @@ Session::Plan Session::plan(const TensorMap& inputs) const {
   Plan plan;
   plan.arena_bytes = info.arena_bytes;
   plan.constant_bytes = info.constant_bytes;
-  for (StepInfo& step : info.steps) {
-    plan.steps.push_back({std::move(step.kind), std::move(step.nodes), std::move(step.implementation),
-                          std::move(step.layout)});
-  }
+  for (StepInfo& step : info.steps) plan.steps.push_back(to_step(std::move(step)));
   return plan;
+}
+
+Session::Profile Session::profile(const TensorMap& inputs, int runs) const {
+  RunProfile measured = impl_->executor.profile(inputs, runs);
+  Profile profile;
+  profile.durations = std::move(measured.durations);
+  for (StepInfo& step : measured.steps) profile.steps.push_back(to_step(std::move(step)));
+  for (const auto& run : measured.runs) {
+    auto& to = profile.runs.emplace_back();
+    for (const auto& r : run) to.push_back({r.step, r.depth, r.start, r.duration});
+  }
+  return profile;
 }
 
 }  // namespace plica

@@ -8,6 +8,7 @@
 #include "engine/graph/inline_functions.h"
 #include "engine/ops/table.h"
 #include "runtime/plan/runner.h"
+#include "runtime/plan/step_recorder.h"
 
 namespace plica {
 namespace {
@@ -127,6 +128,28 @@ NamedTensors Executor::run(const NamedTensors& inputs) const {
   const auto& values = impl_->model->graph.outputs();
   for (size_t i = 0; i < values.size(); ++i) outputs[values[i]->name()] = std::move(results[i]).exclusive();
   return outputs;
+}
+
+RunProfile Executor::profile(const NamedTensors& inputs, int runs) const {
+  using Clock = StepRecorder::Clock;
+  const auto milliseconds = [](Clock::duration d) { return std::chrono::duration<double, std::milli>(d).count(); };
+  const std::vector<Tensor> arranged = impl_->arrange(inputs);
+  const ThreadScope threads(impl_->threads);
+  RunProfile profile;
+  std::map<std::pair<std::shared_ptr<const Plan>, size_t>, size_t> known;
+  for (int i = 0; i < runs; ++i) {
+    StepRecorder recorder;
+    const auto start = Clock::now();
+    impl_->runner.run(arranged);
+    profile.durations.push_back(milliseconds(Clock::now() - start));
+    auto& run = profile.runs.emplace_back();
+    for (const StepRecorder::Record& r : recorder.records()) {
+      const auto [it, is_new] = known.try_emplace({r.plan, r.step}, profile.steps.size());
+      if (is_new) profile.steps.push_back(r.plan->steps[r.step].info);
+      run.push_back({it->second, r.depth, milliseconds(r.start - start), milliseconds(r.end - r.start)});
+    }
+  }
+  return profile;
 }
 
 PlanInfo Executor::describe(const NamedTensors& inputs) const {

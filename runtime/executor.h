@@ -24,6 +24,8 @@ struct StepInfo {
   std::string nodes;            // the graph's nodes that it computes, "conv1+relu1"
   std::string implementation;   // oneDNN's name ("brgconv:avx512_core"), or "evaluate"
   std::string layout;           // of the output, e.g. "nchw", "nhwc", "nChw16c"
+  double flops = 0;             // of a convolution or product, a multiply-add counted as two, by its definition
+  double bytes = 0;             // of memory that it reads and writes, each operand once
 };
 
 struct PlanInfo {
@@ -31,6 +33,18 @@ struct PlanInfo {
   size_t arena_bytes = 0;       // one run's intermediate tensors
   size_t arena_lower_bound = 0; // the largest sum of tensors alive at one time
   size_t constant_bytes = 0;    // packed weights
+};
+
+// Runs, step by step.
+struct RunProfile {
+  struct StepRun {
+    size_t step = 0;                // in `steps`
+    int depth = 0;                  // 1: within a step of depth 0 (of a subgraph), ...
+    double start = 0, duration = 0; // in ms, since the beginning of its run
+  };
+  std::vector<StepInfo> steps;               // those that ran
+  std::vector<double> durations;             // of each run, in ms
+  std::vector<std::vector<StepRun>> runs;    // in the order in which steps began
 };
 
 class Executor {
@@ -44,6 +58,8 @@ class Executor {
   NamedTensors run(const NamedTensors& inputs) const;
   // The plan for these input shapes (compiled now if it is not cached).
   PlanInfo describe(const NamedTensors& inputs) const;
+  // Runs so many times and says how long each step took. The clock costs some 50 ns a step.
+  RunProfile profile(const NamedTensors& inputs, int runs) const;
 
  private:
   struct Impl;

@@ -21,6 +21,24 @@ std::string node_names(const LoweredOp& op) {
   return names;
 }
 
+namespace {
+
+// Of a convolution or product, by its definition; 0 for other operations.
+double multiply_adds(const LoweredGraph& graph, const LoweredOp& op) {
+  const auto elements = [&](int v) { return static_cast<double>(checked_elements(graph.value(v).dims)); };
+  if (const auto* p = op.get_if<ConvolutionParams>()) {
+    const auto channels = static_cast<double>(std::max<int64_t>(graph.value(op.inputs[1]).dims[0], 1));
+    return elements(p->transposed ? op.inputs[0] : op.outputs[0]) * elements(op.inputs[1]) / channels;
+  }
+  if (const auto* p = op.get_if<MatMulParams>()) {
+    const Dims& a = graph.value(op.inputs[0]).dims;
+    return elements(op.outputs[0]) * static_cast<double>(a[a.size() - (p->transpose_a ? 2 : 1)]);
+  }
+  return 0;
+}
+
+}  // namespace
+
 PlanBuilder::PlanBuilder(LoweredGraph graph, const BuildOptions& options, const Programs& programs)
     : graph_(std::move(graph)),
       options_(options),
@@ -85,16 +103,7 @@ bool PlanBuilder::is_small(const LoweredOp& op) const {
   for (int v : op.outputs) {
     if (v >= 0) result += static_cast<double>(checked_elements(graph_.value(v).dims));
   }
-  double sums = 0;  // terms of each element of the result
-  if (op.is<ConvolutionParams>()) {
-    const Dims& w = graph_.value(op.inputs[1]).dims;
-    sums = static_cast<double>(checked_elements(w)) / static_cast<double>(std::max<int64_t>(w[0], 1));
-  } else if (op.is<MatMulParams>()) {
-    const MatMulParams& p = *op.get_if<MatMulParams>();
-    const Dims& a = graph_.value(op.inputs[0]).dims;
-    sums = static_cast<double>(p.transpose_a ? a[0] : a.back());
-  }
-  return result * sums + (elements + result) * kPerElement < kSmall;
+  return multiply_adds(graph_, op) + (elements + result) * kPerElement < kSmall;
 }
 
 // ---- places
@@ -274,6 +283,10 @@ void PlanBuilder::emit(StepInfo info, std::unique_ptr<const Kernel> kernel,
   const int step = static_cast<int>(plan_->steps.size());
   Step s;
   s.info = std::move(info);
+  for (const Placement& p : operands) {
+    const Storage& storage = plan_->storages[static_cast<size_t>(p.storage)];
+    s.info.bytes += static_cast<double>(p.desc ? onednn::bytes_of(*p.desc) : storage.bytes);
+  }
   plan_->scratch_bytes = std::max(plan_->scratch_bytes, kernel->scratch_bytes());
   s.kernel = std::move(kernel);
   s.threads = current_threads();
@@ -289,6 +302,7 @@ void PlanBuilder::emit(StepInfo info, std::unique_ptr<const Kernel> kernel,
 void PlanBuilder::emit(const LoweredOp& op, std::string kind, onednn::Primitive primitive,
                        const std::vector<PrimitiveOperand>& operands) {
   StepInfo info{std::move(kind), node_names(op), primitive.implementation, ""};
+  info.flops = 2 * multiply_adds(graph_, op);
   std::vector<PrimitiveKernel::Operand> kernel_operands;
   std::vector<Placement> places;
   for (const PrimitiveOperand& o : operands) {

@@ -7,6 +7,7 @@
 #include "engine/core/fail.h"
 #include "engine/core/parallel.h"
 #include "runtime/plan/runner.h"
+#include "runtime/plan/step_recorder.h"
 
 namespace plica {
 namespace {
@@ -84,6 +85,7 @@ std::vector<Tensor> Plan::run(Workspace& workspace, const std::vector<Tensor>& i
   arguments.dynamic = dynamic;
   std::optional<ThreadScope> threads;
   int current = current_threads();
+  StepRecorder* const recorder = StepRecorder::current();
   for (size_t i = 0; i < steps.size(); ++i) {
     if (steps[i].threads != current) {
       threads.reset();
@@ -91,7 +93,11 @@ std::vector<Tensor> Plan::run(Workspace& workspace, const std::vector<Tensor>& i
     }
     arguments.memory = {w.addresses_.data() + w.first_operand_[i], steps[i].operands.size()};
     arguments.binding = w.bindings_[i].get();
-    steps[i].kernel->run(arguments);
+    if (recorder) {
+      recorder->record(w.plan_, i, [&] { steps[i].kernel->run(arguments); });
+    } else {
+      steps[i].kernel->run(arguments);
+    }
   }
   for (size_t i = 0; i < outputs.size(); ++i) {
     if (outputs[i].kind == PlanOutput::Kind::dynamic) {

@@ -129,7 +129,22 @@ TEST(Dynamic, LoopWhoseStateGrows) {
   body.graph->add_output(body.node("Concat", {state, next}, {{"axis", int64_t{0}}}));
   g.output(results[0]);
   const Executor executor(g.model());
-  expect_same(g, executor, {{n->name(), Tensor::scalar<int64_t>(40)}, {x->name(), g.random({1, 2})}});
+  const NamedTensors inputs = {{n->name(), Tensor::scalar<int64_t>(40)}, {x->name(), g.random({1, 2})}};
+  expect_same(g, executor, inputs);
+
+  // The steps of the body run within the Loop's.
+  const RunProfile profile = executor.profile(inputs, 2);
+  ASSERT_EQ(profile.runs.size(), 2u);
+  for (const auto& run : profile.runs) {
+    int concats = 0;
+    for (const auto& r : run) {
+      const bool is_loop = profile.steps[r.step].kind == "Loop";
+      EXPECT_EQ(r.depth, is_loop ? 0 : 1);
+      EXPECT_LE(r.start + r.duration, profile.durations[static_cast<size_t>(&run - profile.runs.data())]);
+      concats += profile.steps[r.step].kind == "Concat";
+    }
+    EXPECT_EQ(concats, 40);
+  }
 }
 
 TEST(Dynamic, BranchesWithinBranches) {

@@ -41,7 +41,8 @@ TEST_F(Commands, InspectListsValues) {
   EXPECT_EQ(value({}, "sizes")["elements"], json({"N", "4"}));
   EXPECT_EQ(value({"--dim", "N=3"}, "y")["type"], "float32[3, 4]");
   EXPECT_EQ(value({"--dim", "N=3"}, "sizes")["elements"], json({"3", "4"}));
-  EXPECT_THAT(plica({"inspect", model, "--values"}).out, AllOf(HasSubstr("sizes (Shape)"), HasSubstr("N, 4")));
+  EXPECT_THAT(plica({"inspect", model, "--values"}).out,
+              AllOf(HasSubstr("sizes (Shape)"), HasSubstr("N, 4")));
 }
 
 TEST_F(Commands, TheListOfOperatorsIsInTheDocumentation) {
@@ -65,6 +66,27 @@ TEST_F(Commands, CheckAcceptsAndRefuses) {
   const Outcome bad = plica({"check", write("bad.onnx", "no"), "--json"});
   EXPECT_EQ(bad.code, 4);
   EXPECT_EQ(json::parse(bad.out)["valid"], false);
+}
+
+TEST_F(Commands, ProfileMeasuresEachStep) {
+  const std::vector<std::string> command = {"profile",   kDigits, "--duration", "0",
+                                            "--threads", "1",     "--shape",    "image:1x1x8x8"};
+  auto with = [&](std::vector<std::string> more) {
+    more.insert(more.begin(), command.begin(), command.end());
+    return more;
+  };
+  const json profile = parse_json(plica(with({"--json", "--trace", path("trace.json")})));
+  EXPECT_GT(profile["peak_gflops"], 0);
+  double flops = 0;
+  for (const json& step : profile["steps"]) {
+    EXPECT_EQ(step["calls"], profile["runs"]);
+    EXPECT_GT(step["bytes"], 0);
+    flops += step["flops"].get<double>();
+  }
+  EXPECT_EQ(flops, 2 * parse_json(plica({"inspect", kDigits, "--json"}))["macs"].get<double>());
+  const json trace = json::parse(slurp(path("trace.json")));
+  EXPECT_EQ(trace["traceEvents"].size(), profile["runs"].get<size_t>() * (1 + profile["steps"].size()));
+  EXPECT_THAT(plica(with({"--top", "1"})).out, HasSubstr("steps more"));
 }
 
 TEST_F(Commands, BenchGivesWhatPeersReads) {

@@ -24,6 +24,10 @@ struct SessionOptions {
 
 int default_threads();  // what 0 threads means here and now
 
+// The multiply-adds of float32 that this machine does now on so many threads (0: default_threads()), in GFLOP/s, a
+// multiply-add counted as two. Measures for some 0.1 s.
+double measure_peak_gflops(int threads = 0);
+
 class Session {
  public:
   // One step of a plan.
@@ -32,11 +36,25 @@ class Session {
     std::string nodes;           // the model's nodes that it computes
     std::string implementation;  // oneDNN's name of the kernel, or "evaluate"
     std::string layout;          // of its output
+    double flops = 0;            // of a convolution or product by its definition, a multiply-add counted as two
+    double bytes = 0;            // that it reads and writes, each operand once
   };
   struct Plan {
     std::vector<Step> steps;
     size_t arena_bytes = 0;     // one run's intermediate tensors
     size_t constant_bytes = 0;  // packed weights
+  };
+
+  // How long the steps of some runs took.
+  struct Profile {
+    struct StepRun {
+      size_t step = 0;                  // in `steps`
+      int depth = 0;                    // 1: within a step of depth 0 (of a subgraph), and so on
+      double start = 0, duration = 0;   // in milliseconds, since the run began
+    };
+    std::vector<Step> steps;                 // those that ran
+    std::vector<double> durations;           // of each run, in milliseconds
+    std::vector<std::vector<StepRun>> runs;  // of each run, in the order in which they began
   };
 
   explicit Session(const Model& model, SessionOptions options = {});
@@ -50,6 +68,8 @@ class Session {
   // How inputs of these shapes are run (their values don't matter, except for inputs that are shapes
   // themselves).
   Plan plan(const TensorMap& inputs) const;
+  // Runs `runs` times. Reading the clock costs some 50 ns a step.
+  Profile profile(const TensorMap& inputs, int runs = 1) const;
 
  private:
   struct Impl;
