@@ -29,13 +29,23 @@ std::vector<Tensor> EvaluateContext::run_body(const Graph& body, std::vector<Ten
 }
 
 void run_kernel(const Node& node, const OpDef& def, std::span<const Tensor* const> inputs, std::span<Tensor> outputs,
-                const BodyRunner* bodies) {
+                const BodyRunner* bodies, Prepared prepared) {
   require(def.evaluate != nullptr, ErrorCode::unsupported, "operator {} has no kernel", def.name);
-  EvaluateContext context(node, def, inputs, outputs, bodies);
+  EvaluateContext context(node, def, inputs, outputs, bodies, std::move(prepared));
   def.evaluate(context);
 }
 
-std::vector<Tensor> evaluate_node(const Node& node, std::span<const Tensor* const> inputs, const BodyRunner* bodies) {
+Prepared prepare_node(const Node& node) {
+  return with_context(
+      [&]() -> Prepared {
+        const OpDef& def = op_of(node);
+        return def.prepare ? def.prepare(AttributeReader(def, node.attributes())) : nullptr;
+      },
+      [&] { return describe(node); });
+}
+
+std::vector<Tensor> evaluate_node(const Node& node, std::span<const Tensor* const> inputs, const BodyRunner* bodies,
+                                  Prepared prepared) {
   std::vector<Facts> facts(inputs.size());
   std::vector<const Facts*> pointers(inputs.size(), nullptr);
   for (size_t i = 0; i < inputs.size(); ++i) {
@@ -50,7 +60,7 @@ std::vector<Tensor> evaluate_node(const Node& node, std::span<const Tensor* cons
     with_context([&] { run_kernel(node, op_of(node), inputs, outputs, bodies); }, [&] { return describe(node); });
     return outputs;
   }
-  const std::vector<Facts> inferred = infer_node(node, pointers);
+  const std::vector<Facts> inferred = infer_node(node, pointers, nullptr, &prepared);
   return with_context(
       [&] {
         for (size_t i = 0; i < inferred.size(); ++i) {
@@ -58,7 +68,7 @@ std::vector<Tensor> evaluate_node(const Node& node, std::span<const Tensor* cons
           if (!node.has_output(static_cast<int>(i)) || !type.is_tensor() || !type.shape) continue;
           if (auto dims = type.shape->known()) outputs[i] = Tensor(type.element, *std::move(dims));
         }
-        run_kernel(node, op_of(node), inputs, outputs);
+        run_kernel(node, op_of(node), inputs, outputs, nullptr, std::move(prepared));
         return std::move(outputs);
       },
       [&] { return describe(node); });
@@ -91,7 +101,7 @@ class Interpreter : public BodyRunner {
     for (const Node* node : graph.topological_order()) {
       std::vector<const Tensor*> in;
       for (int i = 0; i < node->num_inputs(); ++i) in.push_back(node->has_input(i) ? find(node->input(i)) : nullptr);
-      auto out = evaluate_node(*node, in, this);
+      auto out = evaluate_node(*node, in, this, prepared(*node));
       for (int i = 0; i < node->num_outputs(); ++i) {
         if (node->has_output(i)) values_[node->output(i)] = std::move(out[static_cast<size_t>(i)]);
       }
@@ -108,8 +118,17 @@ class Interpreter : public BodyRunner {
   }
 
  private:
+  // Kept for the next iteration of a loop around the node.
+  const Prepared& prepared(const Node& node) const {
+    if (parent_) return parent_->prepared(node);
+    const auto [it, is_new] = prepared_.try_emplace(&node);
+    if (is_new) it->second = prepare_node(node);
+    return it->second;
+  }
+
   const Interpreter* parent_;
   std::unordered_map<const Value*, Tensor> values_;
+  mutable std::unordered_map<const Node*, Prepared> prepared_;  // of the outermost
 };
 
 }  // namespace

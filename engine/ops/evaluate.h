@@ -11,6 +11,7 @@
 #include "engine/graph/graph.h"
 #include "engine/ops/attribute_reader.h"
 #include "engine/ops/op_def.h"
+#include "engine/ops/prepared.h"
 
 namespace plica {
 
@@ -26,14 +27,26 @@ class EvaluateContext {
  public:
   // `inputs`: null for one that is left out. `outputs`: those defined are written in place, with their dims; an
   // undefined one has a data-dependent shape and is made by allocate(). `bodies`: null when the node has no subgraphs.
+  // `prepared`: null when nobody has prepared the node; then it is done here, when the kernel asks.
   EvaluateContext(const Node& node, const OpDef& def, std::span<const Tensor* const> inputs, std::span<Tensor> outputs,
-                  const BodyRunner* bodies = nullptr)
-      : node_(node), def_(def), attributes_(def, node.attributes()), inputs_(inputs), outputs_(outputs), bodies_(bodies) {}
+                  const BodyRunner* bodies = nullptr, Prepared prepared = nullptr)
+      : node_(node),
+        def_(def),
+        attributes_(def, node.attributes()),
+        inputs_(inputs),
+        outputs_(outputs),
+        bodies_(bodies),
+        prepared_(std::move(prepared)) {}
 
   const Node& node() const { return node_; }
   const OpDef& def() const { return def_; }
   const AttributeReader& attributes() const { return attributes_; }
   int64_t opset() const { return node_.opset(); }
+  // What def().prepare, which is prepare_as<T>, makes of the node.
+  template <class T>
+  const T& prepared() {
+    return prepared_as<T>(def_, attributes_, prepared_);
+  }
 
   int num_inputs() const { return static_cast<int>(inputs_.size()); }
   bool has_input(int i) const { return i < num_inputs() && inputs_[static_cast<size_t>(i)] != nullptr; }
@@ -65,16 +78,18 @@ class EvaluateContext {
   std::span<const Tensor* const> inputs_;
   std::span<Tensor> outputs_;
   const BodyRunner* bodies_;
+  Prepared prepared_;
 };
 
 // Infers, allocates and computes one node; errors name it. Output i is undefined when the node leaves it out.
+// `prepared`: what prepare_node gave, for callers that evaluate the node again.
 std::vector<Tensor> evaluate_node(const Node& node, std::span<const Tensor* const> inputs,
-                                  const BodyRunner* bodies = nullptr);
+                                  const BodyRunner* bodies = nullptr, Prepared prepared = nullptr);
 
 // Only the kernel, into outputs that are already allocated (or undefined, where the shape depends on data): for callers
 // that inferred before.
 void run_kernel(const Node& node, const OpDef& def, std::span<const Tensor* const> inputs, std::span<Tensor> outputs,
-                const BodyRunner* bodies = nullptr);
+                const BodyRunner* bodies = nullptr, Prepared prepared = nullptr);
 
 using NamedTensors = std::unordered_map<std::string, Tensor>;
 

@@ -62,9 +62,9 @@ Facts Facts::of(const Tensor& constant) {
 // ---- InferContext
 
 InferContext::InferContext(const Node& node, const OpDef& def, std::vector<const Facts*> inputs,
-                           const OuterFacts* outer)
+                           const OuterFacts* outer, Prepared* prepared)
     : node_(node), def_(def), attributes_(def, node.attributes()), inputs_(std::move(inputs)), outer_(outer),
-      outputs_(static_cast<size_t>(node.num_outputs())) {}
+      prepared_(prepared), outputs_(static_cast<size_t>(node.num_outputs())) {}
 
 const Facts& InferContext::input(int i) const {
   require(has_input(i), ErrorCode::invalid_model, "input {} is missing", i);
@@ -243,12 +243,13 @@ void validate_node(const Node& node, const std::vector<const Facts*>& inputs) {
   with_context([&] { validate_node(node, op_of(node), inputs); }, [&] { return describe(node); });
 }
 
-std::vector<Facts> infer_node(const Node& node, const std::vector<const Facts*>& inputs, const OuterFacts* outer) {
+std::vector<Facts> infer_node(const Node& node, const std::vector<const Facts*>& inputs, const OuterFacts* outer,
+                              Prepared* prepared) {
   return with_context(
       [&] {
         const OpDef& def = op_of(node);
         validate_node(node, def, inputs);
-        InferContext context(node, def, inputs, outer);
+        InferContext context(node, def, inputs, outer, prepared);
         def.infer(context);
         return std::move(context.outputs());
       },

@@ -15,6 +15,7 @@
 #include "engine/graph/graph.h"
 #include "engine/ops/attribute_reader.h"
 #include "engine/ops/op_def.h"
+#include "engine/ops/prepared.h"
 
 namespace plica {
 
@@ -33,12 +34,19 @@ using OuterFacts = std::function<const Facts*(const Value*)>;
 class InferContext {
  public:
   // `inputs`: null for one that is left out. Subgraphs see captured values through `outer`, which may be null.
-  InferContext(const Node& node, const OpDef& def, std::vector<const Facts*> inputs, const OuterFacts* outer = nullptr);
+  // `prepared`: what is prepared of the node, and where it stays if that happens here; may be null.
+  InferContext(const Node& node, const OpDef& def, std::vector<const Facts*> inputs, const OuterFacts* outer = nullptr,
+               Prepared* prepared = nullptr);
 
   const Node& node() const { return node_; }
   const OpDef& def() const { return def_; }
   const AttributeReader& attributes() const { return attributes_; }
   int64_t opset() const { return node_.opset(); }
+  // What def().prepare, which is prepare_as<T>, makes of the node.
+  template <class T>
+  const T& prepared() {
+    return prepared_as<T>(def_, attributes_, prepared_ ? *prepared_ : own_prepared_);
+  }
 
   int num_inputs() const { return static_cast<int>(inputs_.size()); }
   bool has_input(int i) const { return i < num_inputs() && inputs_[static_cast<size_t>(i)] != nullptr; }
@@ -73,6 +81,8 @@ class InferContext {
   AttributeReader attributes_;
   std::vector<const Facts*> inputs_;
   const OuterFacts* outer_;
+  Prepared* prepared_;
+  Prepared own_prepared_;
   std::vector<Facts> outputs_;
 };
 
@@ -103,9 +113,9 @@ Type common_type(const Type& a, const Type& b);
 void validate_node(const Node& node, const std::vector<const Facts*>& inputs);
 
 // Validates the node (number of inputs and outputs, element types, attributes) and runs its infer. Constant outputs
-// are not computed here. Errors name the node.
+// are not computed here. Errors name the node. `prepared`: as InferContext has it.
 std::vector<Facts> infer_node(const Node& node, const std::vector<const Facts*>& inputs,
-                              const OuterFacts* outer = nullptr);
+                              const OuterFacts* outer = nullptr, Prepared* prepared = nullptr);
 
 // How much work following values may be.
 struct ValueLimits {

@@ -7,6 +7,7 @@
 
 #include <cstdint>
 #include <initializer_list>
+#include <memory>
 #include <string>
 #include <string_view>
 #include <utility>
@@ -18,8 +19,12 @@
 
 namespace plica {
 
+class AttributeReader;
 class InferContext;
 class EvaluateContext;
+
+// What OpDef::prepare made; null: nothing (yet).
+using Prepared = std::shared_ptr<const void>;
 
 // A set of element types; containers count as such.
 class TypeSet {
@@ -97,6 +102,9 @@ struct OpDef {
   void (*evaluate)(EvaluateContext&) = nullptr;
   // The outputs depend on the inputs and attributes alone: may be folded and merged. False for random operators.
   bool deterministic = true;
+  // What depends on the attributes alone and takes time: done once a node, not in every evaluation. prepare_as<T>
+  // (prepared.h), for an `evaluate` that asks the context for prepared<T>(), as `infer` may. Null: nothing.
+  Prepared (*prepare)(const AttributeReader&) = nullptr;
 };
 
 // The definition for these versions and attributes: what else differs between versions is rare.

@@ -34,12 +34,12 @@ class Pattern {
 };
 
 void infer_match(InferContext& context) {
-  const Pattern checked(context.attributes());
+  context.prepared<Pattern>();  // throws where it is none
   context.set_output(0, DataType::boolean, context.input_shape(0));
 }
 
 void evaluate_match(EvaluateContext& context) {
-  const Pattern pattern(context.attributes());
+  const auto& pattern = context.prepared<Pattern>();
   const std::string* in = context.input(0).data<std::string>();
   bool* out = context.output().mutable_data<bool>();
   parallel_for(context.input(0).size(), 256, [&](int64_t begin, int64_t end) {
@@ -55,7 +55,8 @@ OpDef regex_full_match_op() {
           .input_types = {types::kString},
           .attributes = {{"pattern", AttributeType::string, Required{}}},
           .infer = infer_match,
-          .evaluate = evaluate_match};
+          .evaluate = evaluate_match,
+          .prepare = prepare_as<Pattern>};
 }
 
 }  // namespace plica

@@ -50,6 +50,7 @@ class EvaluateKernel : public Kernel {
       : node_(node),
         def_(op_of(node)),
         programs_(programs),
+        prepared_(programs.prepared(node)),
         inputs_(std::move(inputs)),
         outputs_(std::move(outputs)),
         shapes_known_(shapes_known) {
@@ -71,11 +72,11 @@ class EvaluateKernel : public Kernel {
       for (size_t i = 0; i < outputs_.size(); ++i) {
         if (outputs_[i].kind == Port::Kind::memory) out[i] = tensor_of(outputs_[i], a);
       }
-      with_context([&] { run_kernel(node_, def_, pointers, out); }, [&] { return describe(node_); });
+      with_context([&] { run_kernel(node_, def_, pointers, out, nullptr, prepared_); }, [&] { return describe(node_); });
     } else {
       const size_t own = in.size() - captures_.size();
       const PlannedBodies bodies(programs_, captures_, std::span(in).subspan(own));
-      out = evaluate_node(node_, std::span(pointers).first(own), &bodies);
+      out = evaluate_node(node_, std::span(pointers).first(own), &bodies, prepared_);
     }
     for (size_t i = 0; i < outputs_.size(); ++i) {
       const Port& port = outputs_[i];
@@ -110,6 +111,7 @@ class EvaluateKernel : public Kernel {
   const Node& node_;
   const OpDef& def_;
   const Programs& programs_;
+  const Prepared prepared_;
   std::vector<const Value*> captures_;
   std::vector<Port> inputs_, outputs_;
   bool shapes_known_;

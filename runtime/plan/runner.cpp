@@ -40,6 +40,14 @@ const Runner& Programs::runner_of(const Graph& body) const {
   return *runner;
 }
 
+Prepared Programs::prepared(const Node& node) const {
+  if (!op_of(node).prepare) return nullptr;
+  const std::lock_guard lock(preparing_);
+  Prepared& kept = prepared_[&node];
+  if (!kept) kept = prepare_node(node);
+  return kept;
+}
+
 Runner::Runner(Region region, const Programs& programs, bool values_matter)
     : region_(std::move(region)),
       programs_(programs),

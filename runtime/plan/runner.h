@@ -30,6 +30,8 @@ class Programs {
 
   // That of a subgraph.
   const Runner& runner_of(const Graph& body) const;
+  // What is prepared of a node (OpDef::prepare): once, whatever plans it is in.
+  Prepared prepared(const Node& node) const;
   ConstantCache& constants() const { return constants_; }
   ResultPool& results() const { return *results_; }
   size_t cached_plans() const { return cached_plans_; }
@@ -40,6 +42,8 @@ class Programs {
   const std::shared_ptr<ResultPool> results_ = ResultPool::make();
   mutable std::mutex mutex_;
   mutable std::unordered_map<const Graph*, std::unique_ptr<Runner>> bodies_;
+  mutable std::mutex preparing_;
+  mutable std::unordered_map<const Node*, Prepared> prepared_;
 };
 
 class Runner {
