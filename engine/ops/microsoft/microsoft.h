@@ -25,6 +25,7 @@ std::vector<OpDef> multi_head_attention_ops();   // MultiHeadAttention
 std::vector<OpDef> attention_projection_ops();   // Attention, QAttention
 std::vector<OpDef> group_query_attention_ops();  // GroupQueryAttention
 std::vector<OpDef> dynamic_quantize_lstm_ops();  // DynamicQuantizeLSTM
+std::vector<OpDef> tokenizer_ops();  // Tokenizer
 std::vector<OpDef> adopted_ops();                // QuantizeLinear, DequantizeLinear, Trilu
 
 }  // namespace plica
