@@ -26,6 +26,8 @@ std::vector<OpDef> attention_projection_ops();   // Attention, QAttention
 std::vector<OpDef> group_query_attention_ops();  // GroupQueryAttention
 std::vector<OpDef> dynamic_quantize_lstm_ops();  // DynamicQuantizeLSTM
 std::vector<OpDef> tokenizer_ops();  // Tokenizer
+std::vector<OpDef> matrix_function_ops();  // Inverse, CDist
+std::vector<OpDef> legacy_ops();           // of ai.onnx: Affine, Crop, ImageScaler, ...
 std::vector<OpDef> adopted_ops();                // QuantizeLinear, DequantizeLinear, Trilu
 
 }  // namespace plica
