@@ -89,7 +89,32 @@ def models():
     for op, gates in (("LSTM", 4), ("GRU", 3), ("RNN", 1)):
         w, r, b = f(1, gates * 256, 256) * 0.06, f(1, gates * 256, 256) * 0.06, f(1, gates * 512) * 0.1
         yield f"{op} 100x256", (100, 1, 256), "f", op, {"w": w, "r": r, "b": b}, {"hidden_size": 256}
+    for count in (1, 1000):
+        yield f"TreeEnsemble x{count}", (count, 20), "f", "TreeEnsembleRegressor", {}, forest(rng, 100, 9, 20)
     yield "QuantizeLinear", text, "f", "QuantizeLinear", {"s": np.float32(0.02), "z": np.uint8(128)}, {}
+
+
+def forest(rng, trees, depth, features):
+    """Attributes of complete trees, whose nodes are numbered as in a heap."""
+    inner, count = 2**depth - 1, 2 ** (depth + 1) - 1
+    ids = list(range(count))
+    children = [2 * i + 1 if i < inner else 0 for i in ids]
+    leaves = trees * (count - inner)
+    return {
+        "domain": "ai.onnx.ml",
+        "n_targets": 1,
+        "nodes_treeids": [t for t in range(trees) for _ in ids],
+        "nodes_nodeids": ids * trees,
+        "nodes_featureids": rng.integers(0, features, trees * count).tolist(),
+        "nodes_values": rng.standard_normal(trees * count).tolist(),
+        "nodes_modes": (["BRANCH_LEQ"] * inner + ["LEAF"] * (count - inner)) * trees,
+        "nodes_truenodeids": children * trees,
+        "nodes_falsenodeids": [c + 1 if c else 0 for c in children] * trees,
+        "target_treeids": [t for t in range(trees) for _ in ids[inner:]],
+        "target_nodeids": ids[inner:] * trees,
+        "target_ids": [0] * leaves,
+        "target_weights": rng.standard_normal(leaves).tolist(),
+    }
 
 
 def make(directory, name, shape, kind, op, constants, attributes):
@@ -104,7 +129,8 @@ def make(directory, name, shape, kind, op, constants, attributes):
     graph = helper.make_graph([helper.make_node(op, order, outputs, **attributes)], "g", [x], y,
                               [numpy_helper.from_array(v, k) for k, v in constants.items()])
     opset = 23 if op == "RMSNormalization" else 21
-    model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", opset)], ir_version=10)
+    opsets = [helper.make_opsetid("", opset), helper.make_opsetid("ai.onnx.ml", 3)]
+    model = helper.make_model(graph, opset_imports=opsets, ir_version=10)
     model = onnx.shape_inference.infer_shapes(model)
     path = os.path.join(directory, re.sub(r"\W+", "_", name) + ".onnx")
     onnx.save(model, path)
