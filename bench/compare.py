@@ -35,8 +35,13 @@ def time_onnxruntime(path, threads, dims, seconds):
     options = ort.SessionOptions()
     options.intra_op_num_threads = threads
     session = ort.InferenceSession(path, options, providers=["CPUExecutionProvider"])
-    integers = session.get_inputs()[0].type == "tensor(int64)"
-    feed = {name: random.integers(0, 2, shape) if integers else random.standard_normal(shape).astype(np.float32)}
+    kind = session.get_inputs()[0].type
+    if kind == "tensor(int64)":
+        feed = {name: random.integers(0, 2, shape)}
+    elif kind == "tensor(uint8)":
+        feed = {name: random.integers(0, 256, shape, np.uint8)}
+    else:
+        feed = {name: random.standard_normal(shape).astype(np.float32)}
     for _ in range(3):
         session.run(None, feed)
     times, end = [], time.perf_counter() + seconds
