@@ -24,7 +24,7 @@ set(only_oneapi/dnnl runtime)
 set(only_dnnl runtime)
 set(only_nlohmann api tools)
 set(only_CLI tools)
-set(only_stb engine/ops tools)
+set(only_stb engine/core)
 set(only_zlib tools)
 set(only_re2 engine/ops)
 
