@@ -28,6 +28,8 @@ std::vector<OpDef> dynamic_quantize_lstm_ops();  // DynamicQuantizeLSTM
 std::vector<OpDef> tokenizer_ops();  // Tokenizer
 std::vector<OpDef> matrix_function_ops();  // Inverse, CDist
 std::vector<OpDef> legacy_ops();           // of ai.onnx: Affine, Crop, ImageScaler, ...
-std::vector<OpDef> adopted_ops();                // QuantizeLinear, DequantizeLinear, Trilu
+std::vector<OpDef> gather_block_quantized_ops();
+std::vector<OpDef> matmul_bnb4_ops();
+std::vector<OpDef> adopted_ops();                // QuantizeLinear, DequantizeLinear, Trilu, Pad, GatherND, GridSample
 
 }  // namespace plica
