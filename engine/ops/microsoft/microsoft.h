@@ -30,6 +30,8 @@ std::vector<OpDef> matrix_function_ops();  // Inverse, CDist
 std::vector<OpDef> legacy_ops();           // of ai.onnx: Affine, Crop, ImageScaler, ...
 std::vector<OpDef> gather_block_quantized_ops();
 std::vector<OpDef> matmul_bnb4_ops();
+std::vector<OpDef> generation_ops();  // NGramRepeatBlock, UnfoldTensor, DynamicTimeWarping
+std::vector<OpDef> murmur_hash_ops();
 std::vector<OpDef> adopted_ops();                // QuantizeLinear, DequantizeLinear, Trilu, Pad, GatherND, GridSample
 
 }  // namespace plica
