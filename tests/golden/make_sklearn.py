@@ -56,7 +56,8 @@ def emit(name, model, x, kind, classifies=True, **options):
         options["zipmap"] = False
     converted = skl2onnx.to_onnx(model, initial_types=[("X", kind)], options={id(model): options},
                                  target_opset={"": 18, "ai.onnx.ml": 3})
-    converted.graph.name = name  # in place of a random one
+    converted.graph.name = name  # in place of a random one; and an order that is the same each time:
+    converted.opset_import.sort(key=lambda opset: opset.domain)
     session_options = onnxruntime.SessionOptions()
     session_options.intra_op_num_threads = 1
     session_options.graph_optimization_level = onnxruntime.GraphOptimizationLevel.ORT_DISABLE_ALL

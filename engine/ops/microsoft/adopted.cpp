@@ -1,5 +1,6 @@
 // Operators of com.microsoft that ai.onnx has too: QuantizeLinear and DequantizeLinear, here with 16- and
-// 4-bit integers, and Trilu.
+// 4-bit integers, Trilu, Pad, GatherND and GridSample.
+#include "engine/ops/delegate.h"
 #include "engine/ops/microsoft/microsoft.h"
 #include "engine/ops/table.h"
 
@@ -11,6 +12,14 @@ OpDef adopted(OpDef op) {
   op.since = 1;
   op.until = kLatestOpset;
   return op;
+}
+
+// GridSample tells its versions apart by their number.
+void infer_grid_sample(InferContext& context) {
+  context.set_output(0, context.input_type(0), infer_shape_by(base_op("GridSample", 16), context, {0, 1}));
+}
+void evaluate_grid_sample(EvaluateContext& context) {
+  evaluate_by(base_op("GridSample", 16), context, {&context.input(0), &context.input(1)}, context.output());
 }
 
 }  // namespace
@@ -29,7 +38,17 @@ std::vector<OpDef> adopted_ops() {
                                  : std::vector{kIntegers | kInt32, kFloats, kIntegers | kInt32};
   }
   for (const OpDef& base : layout_ops()) {
-    if (base.name == "Trilu") ops.push_back(adopted(base));
+    if (base.name == "Trilu" || (base.name == "Pad" && base.since == 11)) ops.push_back(adopted(base));
+  }
+  for (const OpDef& base : indexing_ops()) {
+    if (base.name == "GatherND" && base.since == 11) ops.push_back(adopted(base));
+  }
+  for (const OpDef& base : spatial_ops()) {
+    if (base.name != "GridSample" || base.since != 16) continue;
+    ops.push_back(adopted(base));
+    ops.back().input_types = {types::kFloat};
+    ops.back().infer = infer_grid_sample;
+    ops.back().evaluate = evaluate_grid_sample;
   }
   return ops;
 }

@@ -25,9 +25,13 @@ std::vector<OpDef> multi_head_attention_ops();   // MultiHeadAttention
 std::vector<OpDef> attention_projection_ops();   // Attention, QAttention
 std::vector<OpDef> group_query_attention_ops();  // GroupQueryAttention
 std::vector<OpDef> dynamic_quantize_lstm_ops();  // DynamicQuantizeLSTM
-std::vector<OpDef> tokenizer_ops();  // Tokenizer
-std::vector<OpDef> matrix_function_ops();  // Inverse, CDist
-std::vector<OpDef> legacy_ops();           // of ai.onnx: Affine, Crop, ImageScaler, ...
-std::vector<OpDef> adopted_ops();                // QuantizeLinear, DequantizeLinear, Trilu
+std::vector<OpDef> tokenizer_ops();              // Tokenizer
+std::vector<OpDef> matrix_function_ops();        // Inverse, CDist
+std::vector<OpDef> legacy_ops();                 // of ai.onnx: Affine, Crop, ImageScaler, ...
+std::vector<OpDef> gather_block_quantized_ops();
+std::vector<OpDef> matmul_bnb4_ops();
+std::vector<OpDef> generation_ops();  // NGramRepeatBlock, UnfoldTensor, DynamicTimeWarping
+std::vector<OpDef> murmur_hash_ops();
+std::vector<OpDef> adopted_ops();  // QuantizeLinear, DequantizeLinear, Trilu, Pad, GatherND, GridSample
 
 }  // namespace plica

@@ -2,7 +2,8 @@
 // a new last axis, filled up with pad_value. Tokens are what matches `tokenexp`, or what is left between
 // matches of the `separators`, one after the other; with separators [""] or tokenexp ".", the characters.
 //
-// RE2 with the longest match: linear in the string's length, with bounded memory whatever the pattern.
+// RE2 with the longest match: a search is linear in the length of what is left of the string, with bounded
+// memory whatever the pattern.
 #include <re2/re2.h>
 
 #include <algorithm>
