@@ -1,6 +1,7 @@
 // Convolutions and matrix products of 8-bit integers, by oneDNN's primitives with their requantization
 // inside. Activations are channels-last, which is what oneDNN's code for them reads and writes.
 #include "engine/core/checked.h"
+#include "engine/core/fail.h"
 #include "runtime/kernels/families.h"
 #include "runtime/kernels/post_ops.h"
 
@@ -131,7 +132,8 @@ bool build_integer_matmul(PlanBuilder& builder, const LoweredOp& op, const Integ
                      destination = onednn::row_major(y_dims, y.type);
   auto primitive = onednn::matmul(source, constant ? onednn::any_layout(b_dims, DataType::int8) : stored,
                                   has_bias, destination, a.post_ops);
-  if (!primitive || is_ref(primitive->implementation)) return false;
+  const bool has_alternative = !p.node_inputs.empty();
+  if (!primitive || (has_alternative && is_ref(primitive->implementation))) return false;
   const auto placed = [](Placement p, const onednn::Desc& desc) {
     p.desc = desc;
     return p;
@@ -156,7 +158,10 @@ bool build_integer_matmul(PlanBuilder& builder, const LoweredOp& op, const Integ
 void build_integer_product(PlanBuilder& builder, const LoweredOp& op, const IntegerProductParams& p) {
   const bool built =
       p.convolution ? build_integer_convolution(builder, op, p) : build_integer_matmul(builder, op, p);
-  if (!built) evaluate_instead(builder, op, p);
+  if (built) return;
+  require(!p.node_inputs.empty(), ErrorCode::unsupported, "oneDNN has no product of {} by {}",
+          to_string(builder.value(op.inputs[0]).dims), to_string(builder.value(op.inputs[1]).dims));
+  evaluate_instead(builder, op, p);
 }
 
 }  // namespace plica

@@ -286,6 +286,51 @@ void lower_qgemm(Lowerer& l) {
   }
 }
 
+// ---- products that become float32: by steps of their own, as A's scale is seldom known before the run
+
+int new_value(Lowerer& l, DataType type, Dims dims) {
+  const int v = l.new_value(std::move(dims));
+  l.graph.value(v).type = type;
+  return v;
+}
+
+void add_before(Lowerer& l, LoweredParams params, std::vector<int> inputs, std::vector<int> outputs) {
+  LoweredOp op;
+  op.params = std::move(params);
+  op.nodes = l.op.nodes;
+  op.inputs = std::move(inputs);
+  op.outputs = std::move(outputs);
+  l.graph.ops.push_back(std::move(op));
+}
+
+// B is input 1; `a_quantized`: A is 8-bit integers already, of the scale and zero point in inputs 2 and 4.
+void lower_product_to_float(Lowerer& l, bool a_quantized, size_t b_scale, size_t b_zero, size_t bias) {
+  const Dims a = l.in(0).dims, b = l.in(1).dims;
+  const Channels channels = channels_of_columns(b);
+  const Tensor* scales = l.constant(b_scale);
+  if (!are_matrices(a, b) || !l.constant(1) || !scales || !channels.fits(*scales)) return;
+  const auto is_float = [&](size_t i) { return !l.has_input(i) || l.in(i).type == DataType::float32; };
+  if (!is_float(b_scale) || !is_float(bias) || l.out().type != DataType::float32) return;
+  if (a_quantized ? !is_byte(l.in(0).type) || !is_float(2) : !is_float(0)) return;
+  std::optional<int> zero;
+  if (a_quantized) zero = source_zero(l, 4);
+  if (a_quantized && !zero) return;
+  const bool shifted = !a_quantized || l.in(0).type == DataType::int8 || *zero >= 0;
+  const auto weights = weights_of(l, 1, b_zero, channels, a.back(), shifted);
+  if (!weights || weights->largest_sum >= kAccumulator) return;
+  const std::vector<int> own = l.op.inputs;
+  int x = own[0], a_scale = a_quantized ? own[2] : -1;
+  if (!a_quantized) {
+    x = new_value(l, DataType::uint8, a);
+    a_scale = new_value(l, DataType::float32, {});
+    zero = new_value(l, DataType::uint8, {});
+    add_before(l, DynamicQuantizeParams{}, {own[0]}, {x, a_scale, *zero});
+  }
+  const int sums = new_value(l, DataType::int32, l.out().dims);
+  add_before(l, IntegerProductParams{}, {x, weights->value, *zero, -1}, {sums});
+  l.become(ScaleSumsParams{}, {sums, a_scale, own[b_scale], l.has_input(bias) ? own[bias] : -1});
+}
+
 // ---- elementwise
 
 // The inputs `data` have the output's dims, all others are constants for the whole tensor.
@@ -318,6 +363,9 @@ constexpr Entry kTable[] = {
     {"", "QLinearConv", lower_qlinear_conv, true},
     {"", "QLinearMatMul", lower_qlinear_matmul, true},
     {kMicrosoft, "QGemm", lower_qgemm, true},
+    {kMicrosoft, "MatMulIntegerToFloat", [](Lowerer& l) { lower_product_to_float(l, true, 3, 5, 6); }, true},
+    {kMicrosoft, "DynamicQuantizeMatMul", [](Lowerer& l) { lower_product_to_float(l, false, 2, 3, 4); },
+     true},
     {"", "QuantizeLinear", [](Lowerer& l) { lower_elementwise(l, {0}); }},
     {"", "DequantizeLinear", [](Lowerer& l) { lower_elementwise(l, {0}); }},
     {kMicrosoft, "QLinearAdd",
@@ -342,7 +390,7 @@ bool lower_quantized(Lowerer& l) {
   }
   for (const Entry& e : kTable) {
     if (e.domain != l.node.domain() || e.op_type != l.node.op_type()) continue;
-    const bool integers = !e.is_product || (is_byte(l.in(0).type) && onednn::has_exact_int8());
+    const bool integers = !e.is_product || onednn::has_exact_int8();
     if (integers && !l.empty(l.op.inputs.size())) e.lower(l);
     return true;
   }

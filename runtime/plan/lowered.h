@@ -101,7 +101,12 @@ struct IntegerProductParams {  // inputs: x [..., M, K] or [N, C, ...], w (int8)
   std::optional<ConvolutionParams> convolution;  // none: a matrix product
   std::vector<float> factors;                    // one, or one for each channel or column; none for int32
   int zero = 0;
-  std::vector<int> node_inputs;  // those of the node; what is no constant is among the inputs too
+  // Those of the node, if it does nothing else; what is no constant is among the inputs too.
+  std::vector<int> node_inputs;
+};
+struct DynamicQuantizeParams {};  // inputs: x; outputs: y, scale, zero point, as DynamicQuantizeLinear has them
+// float(sum) * (b_scale * a_scale) + bias, in this order.
+struct ScaleSumsParams {  // inputs: sums (int32) [..., N], a_scale (one), b_scale (one or N), bias (N) or -1; float32
 };
 // One element of the output for each of `data`, inputs of its dims, whatever the order; the other inputs are constants.
 struct ElementwiseParams {  // inputs: the node's
@@ -137,7 +142,7 @@ struct DynamicParams {};
 
 using LoweredParams =
     std::variant<PointwiseParams, ConvolutionParams, PoolingParams, MatMulParams, IntegerProductParams,
-                 ElementwiseParams, SoftmaxParams,
+                 DynamicQuantizeParams, ScaleSumsParams, ElementwiseParams, SoftmaxParams,
                  LayerNormParams, ReduceMeanParams, ConcatParams, TransposeParams, SliceParams,
                  ResampleParams, ViewParams, EvaluateParams, DynamicParams>;
 

@@ -312,6 +312,34 @@ TEST(Quantized, QGemmIsExact) {
   }
 }
 
+TEST(Quantized, ProductsThatBecomeFloatAreExact) {
+  for (int variant = 0; variant < 32; ++variant) {
+    SCOPED_TRACE(variant);
+    GraphMaker g = microsoft(450 + static_cast<uint32_t>(variant));
+    const bool dynamic = (variant & 1) != 0, per_column = (variant & 2) != 0, has_bias = (variant & 4) != 0,
+               run_zero = (variant & 8) != 0;
+    const DataType a_type = (variant & 16) != 0 ? DataType::int8 : DataType::uint8;
+    const Dims a = {3, 4, 20}, parameter = per_column ? Dims{12} : Dims{};
+    Value *b = g.constant(bytes(g, DataType::int8, {20, 12}, -100, 100)),
+          *b_scale = g.constant(g.random(parameter, 0.01f, 0.02f)),
+          *b_zero = g.constant(bytes(g, DataType::int8, parameter, 0, 9)),
+          *bias = has_bias ? g.constant(g.random({12})) : nullptr;
+    if (dynamic) {
+      g.output(microsoft_node(g, "DynamicQuantizeMatMul", {g.input(a), b, b_scale, b_zero, bias}));
+    } else {
+      g.output(microsoft_node(g, "MatMulIntegerToFloat",
+                              {g.input(a, a_type), b, g.input({}), b_scale,
+                               run_zero ? g.input({}, a_type) : g.constant(byte(a_type, 7)), b_zero, bias}));
+    }
+    const NamedTensors inputs = feed(g);
+    const PlanInfo info = check_against_reference(g, inputs);
+    EXPECT_EQ(by_onednn(info, "MatMul"), onednn::has_exact_int8()) << steps_of(info);
+    const Tensor expected = evaluate_graph(g.graph(), inputs)[0];
+    const NamedTensors actual = Executor(g.model(), {.threads = 1}).run(inputs);
+    EXPECT_TRUE(actual.begin()->second.identical_to(expected));
+  }
+}
+
 // What a model of quantized convolutions is made of; the layout goes through it without reorders inside.
 TEST(Quantized, ActivationsStayChannelsLast) {
   for (DataType type : {DataType::uint8, DataType::int8}) {
