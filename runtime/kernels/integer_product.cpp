@@ -42,6 +42,7 @@ Attributes attributes_of(const IntegerProductParams& p, bool has_zero, DataType 
   Attributes a;
   if (has_zero) a.source_zero = a.post_ops.subtract_source_zero_point();
   if (!p.factors.empty()) a.factors = a.post_ops.scale(p.factors, axis, rank);
+  if (p.bounds != Bounds{}) a.post_ops.eltwise(dnnl::algorithm::eltwise_clip, p.bounds.low, p.bounds.high);
   // Added before rounding, an odd zero point would turn ties the other way. Without one, storing rounds.
   if (p.zero != 0 && type != DataType::float32) {
     a.post_ops.eltwise(dnnl::algorithm::eltwise_round, 0, 0);
@@ -99,8 +100,9 @@ bool build_integer_convolution(PlanBuilder& builder, const LoweredOp& op, const 
   shape.dilations = c.window.dilations;
   shape.pads_begin = c.window.pads_begin;
   shape.pads_end = c.window.pads_end;
-  auto primitive = onednn::convolution(shape, a.post_ops, onednn::ConvolutionMethod::direct,
-                                       [](const std::string& name) { return !is_ref(name); });
+  auto primitive =
+      onednn::convolution(shape, a.post_ops, onednn::ConvolutionMethod::direct,
+                          [&](const std::string& name) { return p.node_inputs.empty() || !is_ref(name); });
   if (!primitive) return false;
   std::vector<PlanBuilder::PrimitiveOperand> operands = {
       {DNNL_ARG_SRC, builder.in_layout(op.inputs[0], shape.source)},

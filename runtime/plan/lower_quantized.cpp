@@ -234,7 +234,9 @@ void lower_qlinear_conv(Lowerer& l) {
 
 // ---- matrix products
 
-bool are_matrices(const Dims& a, const Dims& b) { return a.size() >= 2 && b.size() >= 2; }
+bool are_matrices(const Dims& a, const Dims& b) {
+  return a.size() >= 2 && b.size() >= 2 && std::max(a.size(), b.size()) <= 6;
+}
 
 void lower_matmul_integer(Lowerer& l) {
   if (!are_matrices(l.in(0).dims, l.in(1).dims)) return;

@@ -6,6 +6,7 @@
 // `pointwise` is nothing but such a chain on its first input. The graph itself is never edited.
 #pragma once
 
+#include <limits>
 #include <optional>
 #include <string>
 #include <variant>
@@ -93,16 +94,33 @@ struct PoolingParams {  // inputs: x
 struct MatMulParams {  // inputs: a [..., M, K], b [..., K, N], [bias of N]
   bool transpose_a = false, transpose_b = false;
 };
+// min(max(x, low), high)
+struct Bounds {
+  float low = -std::numeric_limits<float>::max(), high = std::numeric_limits<float>::max();
+  bool operator==(const Bounds&) const = default;
+};
 // Sums of products of 8-bit integers, (x - x_zero) by w, exact. Then, by the type of the output:
 //   int32:        sum
-//   int8, uint8:  saturate(round((sum + bias) * factor) + zero), ties to even
+//   int8, uint8:  saturate(round(bounded((sum + bias) * factor)) + zero), ties to even
 //   float32:      sum * factor
 struct IntegerProductParams {  // inputs: x [..., M, K] or [N, C, ...], w (int8), x_zero or -1, bias or -1 (float32)
   std::optional<ConvolutionParams> convolution;  // none: a matrix product
   std::vector<float> factors;                    // one, or one for each channel or column; none for int32
   int zero = 0;
+  Bounds bounds;
   // Those of the node, if it does nothing else; what is no constant is among the inputs too.
   std::vector<int> node_inputs;
+};
+// y = saturate(round(bounded(f(a, b)) / scale) + zero) of a = (a_byte - zero) * scale and b likewise; all of one type.
+struct BytePairParams {  // inputs: a, b, of y's dims
+  struct Scale {
+    float scale = 1;
+    int zero = 0;
+    bool operator==(const Scale&) const = default;
+  };
+  Binary f = Binary::add;  // or mul
+  Scale a, b, y;
+  Bounds bounds;
 };
 struct DynamicQuantizeParams {};  // inputs: x; outputs: y, scale, zero point, as DynamicQuantizeLinear has them
 // float(sum) * (b_scale * a_scale) + bias, in this order.
@@ -142,7 +160,7 @@ struct DynamicParams {};
 
 using LoweredParams =
     std::variant<PointwiseParams, ConvolutionParams, PoolingParams, MatMulParams, IntegerProductParams,
-                 DynamicQuantizeParams, ScaleSumsParams, ElementwiseParams, SoftmaxParams,
+                 BytePairParams, DynamicQuantizeParams, ScaleSumsParams, ElementwiseParams, SoftmaxParams,
                  LayerNormParams, ReduceMeanParams, ConcatParams, TransposeParams, SliceParams,
                  ResampleParams, ViewParams, EvaluateParams, DynamicParams>;
 
