@@ -384,6 +384,11 @@ constexpr Entry kTable[] = {
 
 }  // namespace
 
+bool is_integer_product(std::string_view domain, std::string_view op_type) {
+  return std::ranges::any_of(
+      kTable, [&](const Entry& e) { return e.is_product && e.domain == domain && e.op_type == op_type; });
+}
+
 bool lower_quantized(Lowerer& l) {
   // Of bytes the greatest is exact in any order.
   if (l.node.domain().empty() && l.node.op_type() == "MaxPool" && is_byte(l.in(0).type)) {
