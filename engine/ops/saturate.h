@@ -22,8 +22,8 @@ T saturate_rounded(float x, float zero) {
   return static_cast<T>(std::bit_cast<int32_t>(bounded + kShift) + static_cast<int32_t>(zero));
 }
 
-// to[i] = saturate(round(from[i] / divisor) + zero). (Arguments are this function's own; what a loop over bytes reads
-// through a closure would be read again after every store.)
+// to[i] = saturate(round(from[i] / divisor) + zero). (Arguments are this function's own; what a loop over
+// bytes reads through a closure would be read again after every store.)
 template <class T>
 void quantize_elements(const float* from, float divisor, float zero, T* to, int64_t count) {
   for (int64_t i = 0; i < count; ++i) to[i] = saturate_rounded<T>(from[i] / divisor, zero);

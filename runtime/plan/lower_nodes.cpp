@@ -115,9 +115,7 @@ std::optional<PlannedKernel> planned_kernel(std::string_view domain, std::string
 }
 
 void lower_known_node(LoweredGraph& graph, const Node& node, LoweredOp& op) {
-  if (op.outputs.empty() || op.outputs[0] < 0 || op.inputs.empty() ||
-      op.inputs[0] < 0)
-    return;
+  if (op.outputs.empty() || op.outputs[0] < 0 || op.inputs.empty() || op.inputs[0] < 0) return;
   Lowerer l{graph, node, op, AttributeReader(node)};
   if (lower_quantized(l) || !node.domain().empty()) return;
   if (try_table(kViewTable, l)) return;

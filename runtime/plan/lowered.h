@@ -103,7 +103,8 @@ struct Bounds {
 //   int32:        sum
 //   int8, uint8:  saturate(round(bounded((sum + bias) * factor)) + zero), ties to even
 //   float32:      sum * factor
-struct IntegerProductParams {  // inputs: x [..., M, K] or [N, C, ...], w (int8), x_zero or -1, bias or -1 (float32)
+struct IntegerProductParams {  // inputs: x [..., M, K] or [N, C, ...], w (int8), x_zero or -1, bias or -1
+                               // (float32)
   std::optional<ConvolutionParams> convolution;  // none: a matrix product
   std::vector<float> factors;                    // one, or one for each channel or column; none for int32
   int zero = 0;
@@ -111,7 +112,8 @@ struct IntegerProductParams {  // inputs: x [..., M, K] or [N, C, ...], w (int8)
   // Those of the node, if it does nothing else; what is no constant is among the inputs too.
   std::vector<int> node_inputs;
 };
-// y = saturate(round(bounded(f(a, b)) / scale) + zero) of a = (a_byte - zero) * scale and b likewise; all of one type.
+// y = saturate(round(bounded(f(a, b)) / scale) + zero) of a = (a_byte - zero) * scale and b likewise; all of
+// one type.
 struct BytePairParams {  // inputs: a, b, of y's dims
   struct Scale {
     float scale = 1;
@@ -122,11 +124,14 @@ struct BytePairParams {  // inputs: a, b, of y's dims
   Scale a, b, y;
   Bounds bounds;
 };
-struct DynamicQuantizeParams {};  // inputs: x; outputs: y, scale, zero point, as DynamicQuantizeLinear has them
+struct DynamicQuantizeParams {
+};  // inputs: x; outputs: y, scale, zero point, as DynamicQuantizeLinear has them
 // float(sum) * (b_scale * a_scale) + bias, in this order.
-struct ScaleSumsParams {  // inputs: sums (int32) [..., N], a_scale (one), b_scale (one or N), bias (N) or -1; float32
+struct ScaleSumsParams {  // inputs: sums (int32) [..., N], a_scale (one), b_scale (one or N), bias (N) or -1;
+                          // float32
 };
-// One element of the output for each of `data`, inputs of its dims, whatever the order; the other inputs are constants.
+// One element of the output for each of `data`, inputs of its dims, whatever the order; the other inputs are
+// constants.
 struct ElementwiseParams {  // inputs: the node's
   std::vector<int> data;    // positions among the inputs
 };
