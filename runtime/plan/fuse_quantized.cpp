@@ -10,6 +10,8 @@
 //   the same byte
 //                        (k * s / s is k within 2^-22 for |k| < 2^9), and dequantizing keeps the order.
 //   Add, Mul             the same arithmetic in one pass (BytePairParams).
+//
+// Integer products whose sums a Cast makes float32 give float32 at once.
 #include <algorithm>
 #include <cmath>
 
@@ -47,6 +49,7 @@ class QuantizedFuser {
 
   void run() {
     for (size_t i = 0; i < g_.ops.size(); ++i) {
+      join_cast(g_.ops[i]);
       if (const auto y = scale_of(g_.ops[i], "QuantizeLinear")) join(g_.ops[i], *y);
     }
     for (size_t i = 0; i < g_.ops.size(); ++i) {
@@ -164,6 +167,23 @@ class QuantizedFuser {
     quantize.nodes.insert(quantize.nodes.begin(), before.nodes.begin(), before.nodes.end());
     removed_[static_cast<size_t>(p)] = true;
     for (int r : read) --uses_[static_cast<size_t>(r)];
+  }
+
+  // Sums that a Cast makes float32 (lower_quantized.cpp counts on it) are stored so.
+  void join_cast(LoweredOp& cast) {
+    if (!cast.is<EvaluateParams>() || cast.nodes.size() != 1 || cast.nodes[0]->op_type() != "Cast" ||
+        g_.value(cast.outputs[0]).type != DataType::float32) {
+      return;
+    }
+    const int v = cast.inputs[0], p = producer_of(v);
+    if (p < 0 || uses_[static_cast<size_t>(v)] != 1 || g_.value(v).type != DataType::int32) return;
+    const LoweredOp& product = g_.ops[static_cast<size_t>(p)];
+    if (!product.is<IntegerProductParams>()) return;
+    cast.params = product.params;
+    std::get<IntegerProductParams>(cast.params).node_inputs.clear();
+    cast.inputs = product.inputs;
+    cast.nodes.insert(cast.nodes.begin(), product.nodes.begin(), product.nodes.end());
+    removed_[static_cast<size_t>(p)] = true;
   }
 
   // The common part of products; `bias`: a value or -1.

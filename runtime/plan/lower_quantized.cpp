@@ -6,10 +6,10 @@
 // factor, rounding is to nearest even, and the zero point is added after it. This holds while all numbers
 // that are added, be it by the primitive on its way from the source that it is given to the one that it can
 // multiply, are at most 2^24: integers that float32 has. The bound is computed from the weights. Beyond it
-// only results in 8 bits are lowered: the sum is then rounded to float32 up to three times where engine/ops
-// rounds once, a relative error of 2^-22 in a value that ends at most at 255, so that a result may be the
-// other neighbour when the exact value is within 2^-14 of the middle between two. The specification, which
-// leaves the order of x_scale * w_scale / y_scale open, does not say more.
+// sums that stay int32 are left to engine/ops. Others are rounded to float32 up to three times where
+// engine/ops rounds once: a relative error of 2^-22. In 8 bits, where the value ends at most at 255, the
+// result may so be the other neighbour when the exact value is within 2^-14 of the middle between two; the
+// specification, which leaves the order of x_scale * w_scale / y_scale open, does not say more.
 #include <algorithm>
 #include <cmath>
 #include <string_view>
@@ -86,9 +86,16 @@ std::optional<Tensor> centered(const Tensor& w, const Tensor* zero_point, const 
 int64_t largest_sum(const Tensor& w, const Channels& channels, bool shifted) {
   std::vector<int64_t> positive(static_cast<size_t>(channels.count), 0), negative = positive;
   const int8_t* from = w.data<int8_t>();
-  for (int64_t i = 0; i < w.size(); ++i) {
-    const auto c = static_cast<size_t>(i / channels.inner % channels.count);
-    (from[i] > 0 ? positive : negative)[c] += std::abs(int64_t{from[i]});
+  for (int64_t run = 0; run * channels.inner < w.size(); ++run) {
+    int64_t above = 0, below = 0;
+    for (int64_t i = 0; i < channels.inner; ++i) {
+      const int v = *from++;
+      above += std::max(v, 0);
+      below += std::max(-v, 0);
+    }
+    const auto c = static_cast<size_t>(run % channels.count);
+    positive[c] += above;
+    negative[c] += below;
   }
   int64_t largest = 0;
   for (size_t c = 0; c < positive.size(); ++c) {
@@ -175,6 +182,15 @@ std::optional<Bias> bias_of(Lowerer& l, size_t i, const Channels& channels) {
   return bias;
 }
 
+// Nothing reads the sums but a Cast to float32, which rounds what is beyond 2^24 anyway.
+bool only_cast_to_float(const Lowerer& l) {
+  const Value* y = l.node.output(0);
+  if (!y || !y->has_single_use()) return false;
+  const Node& reader = *y->uses()[0].node;
+  return reader.op_type() == "Cast" && reader.domain().empty() && reader.has_output(0) &&
+         AttributeReader(reader).i("to") == static_cast<int64_t>(DataType::float32);
+}
+
 void become_product(Lowerer& l, const Inputs& in, const Channels& channels, int64_t terms,
                     std::optional<ConvolutionParams> convolution, std::optional<Output> output,
                     const Bias& bias) {
@@ -184,7 +200,8 @@ void become_product(Lowerer& l, const Inputs& in, const Channels& channels, int6
   const auto weights = weights_of(l, in.w, in.w_zero, channels, terms, shifted);
   if (!weights) return;
   const int64_t largest = weights->largest_sum + bias.largest;
-  if (largest >= kAccumulator || (!is_byte(l.out().type) && largest > kExact)) return;
+  const bool is_rounded = l.out().type != DataType::int32 || only_cast_to_float(l);
+  if (largest >= kAccumulator || (!is_rounded && largest > kExact)) return;
   IntegerProductParams p;
   p.convolution = std::move(convolution);
   if (output) {

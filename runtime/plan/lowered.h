@@ -102,11 +102,11 @@ struct Bounds {
 // Sums of products of 8-bit integers, (x - x_zero) by w, exact. Then, by the type of the output:
 //   int32:        sum
 //   int8, uint8:  saturate(round(bounded((sum + bias) * factor)) + zero), ties to even
-//   float32:      sum * factor
+//   float32:      sum * factor, or the sum where there is no factor
 struct IntegerProductParams {  // inputs: x [..., M, K] or [N, C, ...], w (int8), x_zero or -1, bias or -1
                                // (float32)
   std::optional<ConvolutionParams> convolution;  // none: a matrix product
-  std::vector<float> factors;                    // one, or one for each channel or column; none for int32
+  std::vector<float> factors;                    // one, or one for each channel or column; or none
   int zero = 0;
   Bounds bounds;
   // Those of the node, if it does nothing else; what is no constant is among the inputs too.

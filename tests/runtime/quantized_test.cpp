@@ -207,6 +207,22 @@ TEST(Quantized, LongIntegerSumsStayExact) {
   }
 }
 
+// As dynamically quantized models have it: what becomes float32 is rounded anyway.
+TEST(Quantized, SumsThatACastMakesFloatAreComputedSo) {
+  for (int64_t channels : {20, 900}) {
+    GraphMaker g(12);
+    Value* sums = g.node("ConvInteger", {g.input({1, channels, 5, 4}, DataType::uint8),
+                                         g.constant(bytes(g, DataType::int8, {6, channels, 2, 2}, -20, 127)),
+                                         g.input({}, DataType::uint8)});
+    Value* y = g.node("Cast", {sums}, {{"to", int64_t{1}}});
+    g.output(g.node("Mul", {y, g.scalar(0.001f)}));
+    const PlanInfo info = check_against_reference(g, feed(g));
+    if (onednn::has_exact_int8()) {
+      EXPECT_EQ(count_steps(info, "Cast"), 0) << steps_of(info);
+    }
+  }
+}
+
 struct MatMulCase {
   Dims a, b;
   bool constant = true;
