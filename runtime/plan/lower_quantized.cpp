@@ -69,15 +69,20 @@ std::optional<Tensor> centered(const Tensor& w, const Tensor* zero_point, const 
   if (zeros && w.type() == DataType::int8) return w;
   Tensor out(DataType::int8, w.dims());
   int8_t* to = out.mutable_data<int8_t>();
-  for (int64_t i = 0; i < w.size(); ++i) {
+  const auto* from = static_cast<const uint8_t*>(w.raw());
+  const int flip = w.type() == DataType::int8 ? 128 : 0;  // of the sign bit: then all are 0 to 255
+  bool fits = true;
+  for (int64_t run = 0; run * channels.inner < w.size(); ++run) {
     int64_t zero = 0;
-    if (zero_point)
-      zero = byte_at(*zero_point, zero_point->size() == 1 ? 0 : i / channels.inner % channels.count);
-    const int64_t v = byte_at(w, i) - zero;
-    if (v < -128 || v > 127) return std::nullopt;
-    to[i] = static_cast<int8_t>(v);
+    if (zero_point) zero = byte_at(*zero_point, zero_point->size() == 1 ? 0 : run % channels.count);
+    const int offset = static_cast<int>(zero) + flip;
+    for (int64_t i = run * channels.inner; i < (run + 1) * channels.inner; ++i) {
+      const int v = (from[i] ^ flip) - offset;
+      fits &= v >= -128 && v <= 127;
+      to[i] = static_cast<int8_t>(v);
+    }
   }
-  return out;
+  return fits ? std::optional(std::move(out)) : std::nullopt;
 }
 
 // The largest sum, by channel, of bytes by these weights. `shifted`: the source's zero is not 0, or it is
