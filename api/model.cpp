@@ -231,7 +231,7 @@ std::vector<OperatorInfo> supported_operators() {
     if (def->until != kLatestOpset) info.until = def->until;
     for (const TypeSet& types : def->input_types) info.input_types.push_back(to_string(types));
     if (def->input_types.empty() && def->max_inputs > 0) info.input_types = {to_string(types::kAll)};
-    if (const auto kernel = def->domain.empty() ? planned_kernel(def->name) : std::nullopt) {
+    if (const auto kernel = planned_kernel(def->domain, def->name)) {
       info.kernel = *kernel == PlannedKernel::onednn    ? "oneDNN"
                     : *kernel == PlannedKernel::post_op ? "post-op"
                                                         : "own";

@@ -180,7 +180,7 @@ def make(directory, name, shape, kind, op, constants, attributes):
 
     attributes = dict(attributes)
     order = attributes.pop("order", ("x", *constants))
-    outputs = ["y", "y2"][: attributes.pop("outputs", 1)]
+    outputs = ["y", "y2", "y3"][: attributes.pop("outputs", 1)]
     x = helper.make_tensor_value_info("x", {"f": TensorProto.FLOAT, "i": TensorProto.INT64, "u8": TensorProto.UINT8}[kind],
                                       shape)
     y = [onnx.ValueInfoProto(name=o) for o in outputs]

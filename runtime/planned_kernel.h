@@ -1,4 +1,4 @@
-// What plans compute operators on float32 with, for lists.
+// What plans compute operators with, for lists: those on float32, and the products of 8-bit integers.
 #pragma once
 
 #include <optional>
@@ -12,7 +12,7 @@ enum class PlannedKernel {
   own,      // a kernel of the runtime, or no step at all
 };
 
-// Of an operator of ai.onnx; nothing: the kernel of engine/ops, as for other element types.
-std::optional<PlannedKernel> planned_kernel(std::string_view op_type);
+// Nothing: the kernel of engine/ops, as for other element types.
+std::optional<PlannedKernel> planned_kernel(std::string_view domain, std::string_view op_type);
 
 }  // namespace plica

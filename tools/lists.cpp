@@ -52,7 +52,7 @@ What this build runs: `plica list-ops --markdown` writes this page, and a test c
 unsigned: uint8 to uint64, integer: both, numeric: float and integer. float8: the five 8-bit formats. packed: int4, uint4, int2, uint2, float4_e2m1fn. any: all of these, bool, string and
 complex. sequence, optional and map are ONNX's containers.
 
-**float32** says what computes operators on float32 when shapes are known: *oneDNN* is a primitive of oneDNN; *post-op* is fused into the primitive before, or runs as one pass over memory with its
+**kernel** says what computes operators on float32, and products of 8-bit integers (on CPUs that sum them exactly: AVX-VNNI, AVX-512 VNNI), when shapes are known: *oneDNN* is a primitive of oneDNN; *post-op* is fused into the primitive before, or runs as one pass over memory with its
 neighbours; *own* is a kernel of the runtime, or no step at all. Everything else runs by the portable kernels.
 )";
 
@@ -61,7 +61,7 @@ void print_page() {
   std::map<std::string, std::vector<OperatorInfo>> domains;
   for (const OperatorInfo& op : supported_operators()) domains[op.domain].push_back(op);
   for (const auto& [domain, operators] : domains) {
-    print("\n## {}\n\n| operator | opset versions | float32 | types of inputs |\n| --- | --- | --- | --- |\n",
+    print("\n## {}\n\n| operator | opset versions | kernel | types of inputs |\n| --- | --- | --- | --- |\n",
           domain.empty() ? "ai.onnx" : domain);
     for (const auto& [name, line] : lines_of(operators))
       print("| {} | {} | {} | {} |\n", name, line.versions, line.kernel, line.types);

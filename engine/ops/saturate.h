@@ -1,6 +1,7 @@
 // Rounding to 8-bit integers, in loops that vectorize.
 #pragma once
 
+#include <bit>
 #include <cstdint>
 #include <limits>
 #include <type_traits>
@@ -14,10 +15,18 @@ T saturate_rounded(float x, float zero) {
   static_assert(std::is_integral_v<T> && sizeof(T) == 1);
   using Limits = std::numeric_limits<T>;
   const float low = Limits::min() - zero, high = Limits::max() - zero;
-  const float bounded = x > low ? (x < high ? x : high) : low;
-  // Adding 1.5 * 2^23 leaves no bits for the fraction.
+  float bounded = x > low ? x : low;
+  bounded = bounded < high ? bounded : high;
+  // Adding 1.5 * 2^23 leaves no bits for the fraction: the last eight are those of the integer.
   constexpr float kShift = 12582912;
-  return static_cast<T>(static_cast<int32_t>((bounded + kShift) - kShift + zero));
+  return static_cast<T>(std::bit_cast<int32_t>(bounded + kShift) + static_cast<int32_t>(zero));
+}
+
+// to[i] = saturate(round(from[i] / divisor) + zero). (Arguments are this function's own; what a loop over
+// bytes reads through a closure would be read again after every store.)
+template <class T>
+void quantize_elements(const float* from, float divisor, float zero, T* to, int64_t count) {
+  for (int64_t i = 0; i < count; ++i) to[i] = saturate_rounded<T>(from[i] / divisor, zero);
 }
 
 }  // namespace plica

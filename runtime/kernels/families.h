@@ -10,6 +10,9 @@ void build_deconvolution(PlanBuilder& builder, const LoweredOp& op, const Convol
 void build_pooling(PlanBuilder& builder, const LoweredOp& op, const PoolingParams& params);
 void build_matmul(PlanBuilder& builder, const LoweredOp& op, const MatMulParams& params);
 void build_integer_product(PlanBuilder& builder, const LoweredOp& op, const IntegerProductParams& params);
+void build_byte_pair(PlanBuilder& builder, const LoweredOp& op, const BytePairParams& params);
+void build_dynamic_quantize(PlanBuilder& builder, const LoweredOp& op);
+void build_scale_sums(PlanBuilder& builder, const LoweredOp& op);
 void build_elementwise(PlanBuilder& builder, const LoweredOp& op, const ElementwiseParams& params);
 void build_softmax(PlanBuilder& builder, const LoweredOp& op, const SoftmaxParams& params);
 void build_layer_norm(PlanBuilder& builder, const LoweredOp& op, const LayerNormParams& params);

@@ -1,6 +1,7 @@
 // Convolutions and matrix products of 8-bit integers, by oneDNN's primitives with their requantization
 // inside. Activations are channels-last, which is what oneDNN's code for them reads and writes.
 #include "engine/core/checked.h"
+#include "engine/core/fail.h"
 #include "runtime/kernels/families.h"
 #include "runtime/kernels/post_ops.h"
 
@@ -41,6 +42,7 @@ Attributes attributes_of(const IntegerProductParams& p, bool has_zero, DataType 
   Attributes a;
   if (has_zero) a.source_zero = a.post_ops.subtract_source_zero_point();
   if (!p.factors.empty()) a.factors = a.post_ops.scale(p.factors, axis, rank);
+  if (p.bounds != Bounds{}) a.post_ops.eltwise(dnnl::algorithm::eltwise_clip, p.bounds.low, p.bounds.high);
   // Added before rounding, an odd zero point would turn ties the other way. Without one, storing rounds.
   if (p.zero != 0 && type != DataType::float32) {
     a.post_ops.eltwise(dnnl::algorithm::eltwise_round, 0, 0);
@@ -98,8 +100,9 @@ bool build_integer_convolution(PlanBuilder& builder, const LoweredOp& op, const 
   shape.dilations = c.window.dilations;
   shape.pads_begin = c.window.pads_begin;
   shape.pads_end = c.window.pads_end;
-  auto primitive = onednn::convolution(shape, a.post_ops, onednn::ConvolutionMethod::direct,
-                                       [](const std::string& name) { return !is_ref(name); });
+  auto primitive =
+      onednn::convolution(shape, a.post_ops, onednn::ConvolutionMethod::direct,
+                          [&](const std::string& name) { return p.node_inputs.empty() || !is_ref(name); });
   if (!primitive) return false;
   std::vector<PlanBuilder::PrimitiveOperand> operands = {
       {DNNL_ARG_SRC, builder.in_layout(op.inputs[0], shape.source)},
@@ -131,7 +134,8 @@ bool build_integer_matmul(PlanBuilder& builder, const LoweredOp& op, const Integ
                      destination = onednn::row_major(y_dims, y.type);
   auto primitive = onednn::matmul(source, constant ? onednn::any_layout(b_dims, DataType::int8) : stored,
                                   has_bias, destination, a.post_ops);
-  if (!primitive || is_ref(primitive->implementation)) return false;
+  const bool has_alternative = !p.node_inputs.empty();
+  if (!primitive || (has_alternative && is_ref(primitive->implementation))) return false;
   const auto placed = [](Placement p, const onednn::Desc& desc) {
     p.desc = desc;
     return p;
@@ -156,7 +160,10 @@ bool build_integer_matmul(PlanBuilder& builder, const LoweredOp& op, const Integ
 void build_integer_product(PlanBuilder& builder, const LoweredOp& op, const IntegerProductParams& p) {
   const bool built =
       p.convolution ? build_integer_convolution(builder, op, p) : build_integer_matmul(builder, op, p);
-  if (!built) evaluate_instead(builder, op, p);
+  if (built) return;
+  require(!p.node_inputs.empty(), ErrorCode::unsupported, "oneDNN has no product of {} by {}",
+          to_string(builder.value(op.inputs[0]).dims), to_string(builder.value(op.inputs[1]).dims));
+  evaluate_instead(builder, op, p);
 }
 
 }  // namespace plica

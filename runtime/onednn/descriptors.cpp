@@ -83,7 +83,9 @@ Dims row_major_strides(const Dims& dims) {
 
 }  // namespace
 
-Desc strided(const Dims& dims, const Dims& strides, DataType type) { return Desc(dims, type_of(type), strides); }
+Desc strided(const Dims& dims, const Dims& strides, DataType type) {
+  return Desc(dims, type_of(type), strides);
+}
 
 Desc row_major(const Dims& dims, DataType type) {
   if (dims.empty()) return row_major({1}, type);

@@ -22,8 +22,8 @@ using Desc = dnnl::memory::desc;
 
 dnnl::engine& cpu_engine();
 
-// Products of uint8 or int8 by int8 are summed in 32 bits, exactly. Older CPUs add pairs of them in saturating 16 bits
-// first, or have their weights halved against that: there the results depend on the CPU.
+// Products of uint8 or int8 by int8 are summed in 32 bits, exactly. Older CPUs add pairs of them in
+// saturating 16 bits first, or have their weights halved against that: there the results depend on the CPU.
 bool has_exact_int8();
 
 // ---- descriptors of memory: float32, int32, int8, uint8
@@ -74,8 +74,9 @@ struct Primitive {
 // What happens to a result before it is stored, in order.
 class PostOps {
  public:
-  // Of an integer product: (sum + bias) * factor, for each position of axis `axis` of `rank`, or one for all. Before
-  // anything else. When the primitive does not keep the factors, the number of the argument that must be them.
+  // Of an integer product: (sum + bias) * factor, for each position of axis `axis` of `rank`, or one for all.
+  // Before anything else. When the primitive does not keep the factors, the number of the argument that must
+  // be them.
   std::optional<int> scale(const std::vector<float>& factors, int axis, int rank);
   // The source's zero point, an int32, is the argument of this number. Padding is that zero.
   int subtract_source_zero_point();

@@ -11,6 +11,7 @@ std::shared_ptr<const Plan> compile(const Region& region, const GraphFacts& fact
                                     std::shared_ptr<const Continuation> rest) {
   LoweredGraph lowered = lower(region, facts);
   fuse(lowered);
+  fuse_quantized(lowered);
   BuildOptions chosen = options;
   if (chosen.layout == onednn::Layout::row_major) chosen.layout = choose_layout();
   std::shared_ptr<Plan> plan = PlanBuilder(std::move(lowered), chosen, programs).build();

@@ -12,6 +12,10 @@ namespace plica {
 
 void fuse(LoweredGraph& graph);
 
+// After that (fuse_quantized.cpp): operators between DequantizeLinear and QuantizeLinear compute on the 8-bit
+// integers.
+void fuse_quantized(LoweredGraph& graph);
+
 // Phase 3 alone: `root` is the value that the chain begins with.
 void simplify_chain(PointChain& chain, int root);
 

@@ -103,7 +103,9 @@ bool try_table(const Entry (&table)[N], Lowerer& l) {
 
 }  // namespace
 
-std::optional<PlannedKernel> planned_kernel(std::string_view op_type) {
+std::optional<PlannedKernel> planned_kernel(std::string_view domain, std::string_view op_type) {
+  if (is_integer_product(domain, op_type)) return PlannedKernel::onednn;
+  if (!domain.empty()) return std::nullopt;
   for (std::span<const Entry> table : {std::span<const Entry>(kFloatTable), {kMixedTable}, {kViewTable}}) {
     for (const Entry& e : table) {
       if (e.op_type == op_type) return e.kernel;
@@ -113,9 +115,7 @@ std::optional<PlannedKernel> planned_kernel(std::string_view op_type) {
 }
 
 void lower_known_node(LoweredGraph& graph, const Node& node, LoweredOp& op) {
-  if (op.outputs.empty() || op.outputs[0] < 0 || op.inputs.empty() ||
-      op.inputs[0] < 0)
-    return;
+  if (op.outputs.empty() || op.outputs[0] < 0 || op.inputs.empty() || op.inputs[0] < 0) return;
   Lowerer l{graph, node, op, AttributeReader(node)};
   if (lower_quantized(l) || !node.domain().empty()) return;
   if (try_table(kViewTable, l)) return;

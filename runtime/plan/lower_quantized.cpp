@@ -6,10 +6,10 @@
 // factor, rounding is to nearest even, and the zero point is added after it. This holds while all numbers
 // that are added, be it by the primitive on its way from the source that it is given to the one that it can
 // multiply, are at most 2^24: integers that float32 has. The bound is computed from the weights. Beyond it
-// only results in 8 bits are lowered: the sum is then rounded to float32 up to three times where engine/ops
-// rounds once, a relative error of 2^-22 in a value that ends at most at 255, so that a result may be the
-// other neighbour when the exact value is within 2^-14 of the middle between two. The specification, which
-// leaves the order of x_scale * w_scale / y_scale open, does not say more.
+// sums that stay int32 are left to engine/ops. Others are rounded to float32 up to three times where
+// engine/ops rounds once: a relative error of 2^-22. In 8 bits, where the value ends at most at 255, the
+// result may so be the other neighbour when the exact value is within 2^-14 of the middle between two; the
+// specification, which leaves the order of x_scale * w_scale / y_scale open, does not say more.
 #include <algorithm>
 #include <cmath>
 #include <string_view>
@@ -69,15 +69,20 @@ std::optional<Tensor> centered(const Tensor& w, const Tensor* zero_point, const 
   if (zeros && w.type() == DataType::int8) return w;
   Tensor out(DataType::int8, w.dims());
   int8_t* to = out.mutable_data<int8_t>();
-  for (int64_t i = 0; i < w.size(); ++i) {
+  const auto* from = static_cast<const uint8_t*>(w.raw());
+  const int flip = w.type() == DataType::int8 ? 128 : 0;  // of the sign bit: then all are 0 to 255
+  bool fits = true;
+  for (int64_t run = 0; run * channels.inner < w.size(); ++run) {
     int64_t zero = 0;
-    if (zero_point)
-      zero = byte_at(*zero_point, zero_point->size() == 1 ? 0 : i / channels.inner % channels.count);
-    const int64_t v = byte_at(w, i) - zero;
-    if (v < -128 || v > 127) return std::nullopt;
-    to[i] = static_cast<int8_t>(v);
+    if (zero_point) zero = byte_at(*zero_point, zero_point->size() == 1 ? 0 : run % channels.count);
+    const int offset = static_cast<int>(zero) + flip;
+    for (int64_t i = run * channels.inner; i < (run + 1) * channels.inner; ++i) {
+      const int v = (from[i] ^ flip) - offset;
+      fits &= v >= -128 && v <= 127;
+      to[i] = static_cast<int8_t>(v);
+    }
   }
-  return out;
+  return fits ? std::optional(std::move(out)) : std::nullopt;
 }
 
 // The largest sum, by channel, of bytes by these weights. `shifted`: the source's zero is not 0, or it is
@@ -86,9 +91,16 @@ std::optional<Tensor> centered(const Tensor& w, const Tensor* zero_point, const 
 int64_t largest_sum(const Tensor& w, const Channels& channels, bool shifted) {
   std::vector<int64_t> positive(static_cast<size_t>(channels.count), 0), negative = positive;
   const int8_t* from = w.data<int8_t>();
-  for (int64_t i = 0; i < w.size(); ++i) {
-    const auto c = static_cast<size_t>(i / channels.inner % channels.count);
-    (from[i] > 0 ? positive : negative)[c] += std::abs(int64_t{from[i]});
+  for (int64_t run = 0; run * channels.inner < w.size(); ++run) {
+    int64_t above = 0, below = 0;
+    for (int64_t i = 0; i < channels.inner; ++i) {
+      const int v = *from++;
+      above += std::max(v, 0);
+      below += std::max(-v, 0);
+    }
+    const auto c = static_cast<size_t>(run % channels.count);
+    positive[c] += above;
+    negative[c] += below;
   }
   int64_t largest = 0;
   for (size_t c = 0; c < positive.size(); ++c) {
@@ -175,6 +187,15 @@ std::optional<Bias> bias_of(Lowerer& l, size_t i, const Channels& channels) {
   return bias;
 }
 
+// Nothing reads the sums but a Cast to float32, which rounds what is beyond 2^24 anyway.
+bool only_cast_to_float(const Lowerer& l) {
+  const Value* y = l.node.output(0);
+  if (!y || !y->has_single_use()) return false;
+  const Node& reader = *y->uses()[0].node;
+  return reader.op_type() == "Cast" && reader.domain().empty() && reader.has_output(0) &&
+         AttributeReader(reader).i("to") == static_cast<int64_t>(DataType::float32);
+}
+
 void become_product(Lowerer& l, const Inputs& in, const Channels& channels, int64_t terms,
                     std::optional<ConvolutionParams> convolution, std::optional<Output> output,
                     const Bias& bias) {
@@ -184,7 +205,8 @@ void become_product(Lowerer& l, const Inputs& in, const Channels& channels, int6
   const auto weights = weights_of(l, in.w, in.w_zero, channels, terms, shifted);
   if (!weights) return;
   const int64_t largest = weights->largest_sum + bias.largest;
-  if (largest >= kAccumulator || (!is_byte(l.out().type) && largest > kExact)) return;
+  const bool is_rounded = l.out().type != DataType::int32 || only_cast_to_float(l);
+  if (largest >= kAccumulator || (!is_rounded && largest > kExact)) return;
   IntegerProductParams p;
   p.convolution = std::move(convolution);
   if (output) {
@@ -234,7 +256,9 @@ void lower_qlinear_conv(Lowerer& l) {
 
 // ---- matrix products
 
-bool are_matrices(const Dims& a, const Dims& b) { return a.size() >= 2 && b.size() >= 2; }
+bool are_matrices(const Dims& a, const Dims& b) {
+  return a.size() >= 2 && b.size() >= 2 && std::max(a.size(), b.size()) <= 6;
+}
 
 void lower_matmul_integer(Lowerer& l) {
   if (!are_matrices(l.in(0).dims, l.in(1).dims)) return;
@@ -286,6 +310,51 @@ void lower_qgemm(Lowerer& l) {
   }
 }
 
+// ---- products that become float32: by steps of their own, as A's scale is seldom known before the run
+
+int new_value(Lowerer& l, DataType type, Dims dims) {
+  const int v = l.new_value(std::move(dims));
+  l.graph.value(v).type = type;
+  return v;
+}
+
+void add_before(Lowerer& l, LoweredParams params, std::vector<int> inputs, std::vector<int> outputs) {
+  LoweredOp op;
+  op.params = std::move(params);
+  op.nodes = l.op.nodes;
+  op.inputs = std::move(inputs);
+  op.outputs = std::move(outputs);
+  l.graph.ops.push_back(std::move(op));
+}
+
+// B is input 1; `a_quantized`: A is 8-bit integers already, of the scale and zero point in inputs 2 and 4.
+void lower_product_to_float(Lowerer& l, bool a_quantized, size_t b_scale, size_t b_zero, size_t bias) {
+  const Dims a = l.in(0).dims, b = l.in(1).dims;
+  const Channels channels = channels_of_columns(b);
+  const Tensor* scales = l.constant(b_scale);
+  if (!are_matrices(a, b) || !l.constant(1) || !scales || !channels.fits(*scales)) return;
+  const auto is_float = [&](size_t i) { return !l.has_input(i) || l.in(i).type == DataType::float32; };
+  if (!is_float(b_scale) || !is_float(bias) || l.out().type != DataType::float32) return;
+  if (a_quantized ? !is_byte(l.in(0).type) || !is_float(2) : !is_float(0)) return;
+  std::optional<int> zero;
+  if (a_quantized) zero = source_zero(l, 4);
+  if (a_quantized && !zero) return;
+  const bool shifted = !a_quantized || l.in(0).type == DataType::int8 || *zero >= 0;
+  const auto weights = weights_of(l, 1, b_zero, channels, a.back(), shifted);
+  if (!weights || weights->largest_sum >= kAccumulator) return;
+  const std::vector<int> own = l.op.inputs;
+  int x = own[0], a_scale = a_quantized ? own[2] : -1;
+  if (!a_quantized) {
+    x = new_value(l, DataType::uint8, a);
+    a_scale = new_value(l, DataType::float32, {});
+    zero = new_value(l, DataType::uint8, {});
+    add_before(l, DynamicQuantizeParams{}, {own[0]}, {x, a_scale, *zero});
+  }
+  const int sums = new_value(l, DataType::int32, l.out().dims);
+  add_before(l, IntegerProductParams{}, {x, weights->value, *zero, -1}, {sums});
+  l.become(ScaleSumsParams{}, {sums, a_scale, own[b_scale], l.has_input(bias) ? own[bias] : -1});
+}
+
 // ---- elementwise
 
 // The inputs `data` have the output's dims, all others are constants for the whole tensor.
@@ -318,6 +387,9 @@ constexpr Entry kTable[] = {
     {"", "QLinearConv", lower_qlinear_conv, true},
     {"", "QLinearMatMul", lower_qlinear_matmul, true},
     {kMicrosoft, "QGemm", lower_qgemm, true},
+    {kMicrosoft, "MatMulIntegerToFloat", [](Lowerer& l) { lower_product_to_float(l, true, 3, 5, 6); }, true},
+    {kMicrosoft, "DynamicQuantizeMatMul", [](Lowerer& l) { lower_product_to_float(l, false, 2, 3, 4); },
+     true},
     {"", "QuantizeLinear", [](Lowerer& l) { lower_elementwise(l, {0}); }},
     {"", "DequantizeLinear", [](Lowerer& l) { lower_elementwise(l, {0}); }},
     {kMicrosoft, "QLinearAdd",
@@ -334,6 +406,11 @@ constexpr Entry kTable[] = {
 
 }  // namespace
 
+bool is_integer_product(std::string_view domain, std::string_view op_type) {
+  return std::ranges::any_of(
+      kTable, [&](const Entry& e) { return e.is_product && e.domain == domain && e.op_type == op_type; });
+}
+
 bool lower_quantized(Lowerer& l) {
   // Of bytes the greatest is exact in any order.
   if (l.node.domain().empty() && l.node.op_type() == "MaxPool" && is_byte(l.in(0).type)) {
@@ -342,7 +419,7 @@ bool lower_quantized(Lowerer& l) {
   }
   for (const Entry& e : kTable) {
     if (e.domain != l.node.domain() || e.op_type != l.node.op_type()) continue;
-    const bool integers = !e.is_product || (is_byte(l.in(0).type) && onednn::has_exact_int8());
+    const bool integers = !e.is_product || onednn::has_exact_int8();
     if (integers && !l.empty(l.op.inputs.size())) e.lower(l);
     return true;
   }

@@ -6,6 +6,7 @@
 // `pointwise` is nothing but such a chain on its first input. The graph itself is never edited.
 #pragma once
 
+#include <limits>
 #include <optional>
 #include <string>
 #include <variant>
@@ -93,17 +94,44 @@ struct PoolingParams {  // inputs: x
 struct MatMulParams {  // inputs: a [..., M, K], b [..., K, N], [bias of N]
   bool transpose_a = false, transpose_b = false;
 };
+// min(max(x, low), high)
+struct Bounds {
+  float low = -std::numeric_limits<float>::max(), high = std::numeric_limits<float>::max();
+  bool operator==(const Bounds&) const = default;
+};
 // Sums of products of 8-bit integers, (x - x_zero) by w, exact. Then, by the type of the output:
 //   int32:        sum
-//   int8, uint8:  saturate(round((sum + bias) * factor) + zero), ties to even
-//   float32:      sum * factor
-struct IntegerProductParams {  // inputs: x [..., M, K] or [N, C, ...], w (int8), x_zero or -1, bias or -1 (float32)
+//   int8, uint8:  saturate(round(bounded((sum + bias) * factor)) + zero), ties to even
+//   float32:      sum * factor, or the sum where there is no factor
+struct IntegerProductParams {  // inputs: x [..., M, K] or [N, C, ...], w (int8), x_zero or -1, bias or -1
+                               // (float32)
   std::optional<ConvolutionParams> convolution;  // none: a matrix product
-  std::vector<float> factors;                    // one, or one for each channel or column; none for int32
+  std::vector<float> factors;                    // one, or one for each channel or column; or none
   int zero = 0;
-  std::vector<int> node_inputs;  // those of the node; what is no constant is among the inputs too
+  Bounds bounds;
+  // Those of the node, if it does nothing else; what is no constant is among the inputs too.
+  std::vector<int> node_inputs;
 };
-// One element of the output for each of `data`, inputs of its dims, whatever the order; the other inputs are constants.
+// y = saturate(round(bounded(f(a, b)) / scale) + zero) of a = (a_byte - zero) * scale and b likewise; all of
+// one type.
+struct BytePairParams {  // inputs: a, b, of y's dims
+  struct Scale {
+    float scale = 1;
+    int zero = 0;
+    bool operator==(const Scale&) const = default;
+  };
+  Binary f = Binary::add;  // or mul
+  Scale a, b, y;
+  Bounds bounds;
+};
+struct DynamicQuantizeParams {
+};  // inputs: x; outputs: y, scale, zero point, as DynamicQuantizeLinear has them
+// float(sum) * (b_scale * a_scale) + bias, in this order.
+struct ScaleSumsParams {  // inputs: sums (int32) [..., N], a_scale (one), b_scale (one or N), bias (N) or -1;
+                          // float32
+};
+// One element of the output for each of `data`, inputs of its dims, whatever the order; the other inputs are
+// constants.
 struct ElementwiseParams {  // inputs: the node's
   std::vector<int> data;    // positions among the inputs
 };
@@ -137,7 +165,7 @@ struct DynamicParams {};
 
 using LoweredParams =
     std::variant<PointwiseParams, ConvolutionParams, PoolingParams, MatMulParams, IntegerProductParams,
-                 ElementwiseParams, SoftmaxParams,
+                 BytePairParams, DynamicQuantizeParams, ScaleSumsParams, ElementwiseParams, SoftmaxParams,
                  LayerNormParams, ReduceMeanParams, ConcatParams, TransposeParams, SliceParams,
                  ResampleParams, ViewParams, EvaluateParams, DynamicParams>;
 

@@ -5,6 +5,7 @@
 #include <algorithm>
 #include <optional>
 #include <span>
+#include <string_view>
 
 #include "engine/ops/attribute_reader.h"
 #include "runtime/plan/lowered.h"
@@ -95,6 +96,7 @@ void lower_layer_norm(Lowerer& l);
 // ---- lower_quantized.cpp
 // Operators on 8-bit integers; false when the node is none that has a lowering.
 bool lower_quantized(Lowerer& l);
+bool is_integer_product(std::string_view domain, std::string_view op_type);
 
 // ---- lower_layout.cpp
 void lower_view(Lowerer& l);

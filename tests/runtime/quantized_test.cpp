@@ -207,6 +207,22 @@ TEST(Quantized, LongIntegerSumsStayExact) {
   }
 }
 
+// As dynamically quantized models have it: what becomes float32 is rounded anyway.
+TEST(Quantized, SumsThatACastMakesFloatAreComputedSo) {
+  for (int64_t channels : {20, 900}) {
+    GraphMaker g(12);
+    Value* sums = g.node("ConvInteger", {g.input({1, channels, 5, 4}, DataType::uint8),
+                                         g.constant(bytes(g, DataType::int8, {6, channels, 2, 2}, -20, 127)),
+                                         g.input({}, DataType::uint8)});
+    Value* y = g.node("Cast", {sums}, {{"to", int64_t{1}}});
+    g.output(g.node("Mul", {y, g.scalar(0.001f)}));
+    const PlanInfo info = check_against_reference(g, feed(g));
+    if (onednn::has_exact_int8()) {
+      EXPECT_EQ(count_steps(info, "Cast"), 0) << steps_of(info);
+    }
+  }
+}
+
 struct MatMulCase {
   Dims a, b;
   bool constant = true;
@@ -312,6 +328,34 @@ TEST(Quantized, QGemmIsExact) {
   }
 }
 
+TEST(Quantized, ProductsThatBecomeFloatAreExact) {
+  for (int variant = 0; variant < 32; ++variant) {
+    SCOPED_TRACE(variant);
+    GraphMaker g = microsoft(450 + static_cast<uint32_t>(variant));
+    const bool dynamic = (variant & 1) != 0, per_column = (variant & 2) != 0, has_bias = (variant & 4) != 0,
+               run_zero = (variant & 8) != 0;
+    const DataType a_type = (variant & 16) != 0 ? DataType::int8 : DataType::uint8;
+    const Dims a = {3, 4, 20}, parameter = per_column ? Dims{12} : Dims{};
+    Value *b = g.constant(bytes(g, DataType::int8, {20, 12}, -100, 100)),
+          *b_scale = g.constant(g.random(parameter, 0.01f, 0.02f)),
+          *b_zero = g.constant(bytes(g, DataType::int8, parameter, 0, 9)),
+          *bias = has_bias ? g.constant(g.random({12})) : nullptr;
+    if (dynamic) {
+      g.output(microsoft_node(g, "DynamicQuantizeMatMul", {g.input(a), b, b_scale, b_zero, bias}));
+    } else {
+      g.output(microsoft_node(g, "MatMulIntegerToFloat",
+                              {g.input(a, a_type), b, g.input({}), b_scale,
+                               run_zero ? g.input({}, a_type) : g.constant(byte(a_type, 7)), b_zero, bias}));
+    }
+    const NamedTensors inputs = feed(g);
+    const PlanInfo info = check_against_reference(g, inputs);
+    EXPECT_EQ(by_onednn(info, "MatMul"), onednn::has_exact_int8()) << steps_of(info);
+    const Tensor expected = evaluate_graph(g.graph(), inputs)[0];
+    const NamedTensors actual = Executor(g.model(), {.threads = 1}).run(inputs);
+    EXPECT_TRUE(actual.begin()->second.identical_to(expected));
+  }
+}
+
 // What a model of quantized convolutions is made of; the layout goes through it without reorders inside.
 TEST(Quantized, ActivationsStayChannelsLast) {
   for (DataType type : {DataType::uint8, DataType::int8}) {
@@ -411,6 +455,155 @@ TEST(Quantized, WhatPrimitivesCannotDoIsComputedAllTheSame) {
   product(30, bytes(g, DataType::uint8, {6, 5}), byte(DataType::uint8, 3));
   product(30, bytes(g, DataType::int8, {6, 5}), byte(DataType::int8, -100));
   check_against_reference(g, feed(g));
+}
+
+// ---- float operators between DequantizeLinear and QuantizeLinear
+
+struct Quantization {
+  float scale;
+  int zero;
+  DataType type = DataType::uint8;
+};
+
+Value* dequantized(GraphMaker& g, Value* x, const Quantization& q) {
+  return g.node("DequantizeLinear", {x, g.scalar(q.scale), g.constant(byte(q.type, q.zero))});
+}
+Value* quantized(GraphMaker& g, Value* x, const Quantization& q) {
+  return g.node("QuantizeLinear", {x, g.scalar(q.scale), g.constant(byte(q.type, q.zero))});
+}
+// By channel along `axis`.
+Value* dequantized_weights(GraphMaker& g, const Dims& dims, int64_t axis, DataType type = DataType::int8) {
+  const int64_t n = dims[static_cast<size_t>(axis)];
+  return g.node("DequantizeLinear",
+                {g.constant(bytes(g, type, dims, -90, 90)), g.constant(g.random({n}, 0.01f, 0.02f)),
+                 g.constant(bytes(g, type, {n}, 0, 0))},
+                {{"axis", axis}});
+}
+
+// The float sum of the reference has an error of some 1e-6 of the terms' magnitude, which is far below one
+// step of the output: no result may be more than one step away, and only few, those near the middle between
+// two, one.
+PlanInfo check_neighbours(GraphMaker& g) {
+  const NamedTensors inputs = feed(g);
+  const std::vector<Tensor> expected = evaluate_graph(g.graph(), inputs);
+  Executor executor(g.model(), {.threads = 2});
+  const NamedTensors actual = executor.run(inputs);
+  for (size_t i = 0; i < expected.size(); ++i) {
+    const Tensor &a = actual.at(g.graph().outputs()[i]->name()), &e = expected[i];
+    EXPECT_EQ(a.dims(), e.dims());
+    if (a.type() != e.type() || a.dims() != e.dims()) return {};
+    int64_t different = 0;
+    for (int64_t j = 0; j < e.size(); ++j) {
+      const auto value = [&](const Tensor& t) {
+        if (t.type() == DataType::float32) return std::lround(t.data<float>()[j] * 1e4f);
+        return static_cast<long>(t.type() == DataType::int8 ? t.data<int8_t>()[j] : t.data<uint8_t>()[j]);
+      };
+      const auto distance = std::abs(value(a) - value(e));
+      EXPECT_LE(distance, 1) << "element " << j;
+      different += distance != 0;
+    }
+    EXPECT_LE(different, 1 + e.size() / 500);
+  }
+  const PlanInfo info = executor.describe(inputs);
+  if (::testing::Test::HasFailure()) ADD_FAILURE() << steps_of(info) << print(g.graph());
+  return info;
+}
+
+TEST(Quantized, ConvolutionsBetweenQuantizersComputeOnIntegers) {
+  uint32_t seed = 1000;
+  for (const ConvCase& c : kConvCases) {
+    for (int variant : {0, 1, 2, 5, 7, 9, 12}) {
+      SCOPED_TRACE(to_string(c.x) + " by " + to_string(c.w) + " variant " + std::to_string(variant));
+      GraphMaker g(++seed);
+      const bool has_bias = (variant & 1) != 0;
+      const DataType type = (variant & 8) != 0 ? DataType::int8 : DataType::uint8;
+      const Quantization x = {0.02f, (variant & 4) != 0 ? 0 : 17, type}, y = {0.2f, 31, type};
+      std::vector<Value*> inputs = {dequantized(g, g.input(c.x, type), x), dequantized_weights(g, c.w, 0)};
+      if (has_bias) inputs.push_back(g.constant(g.random({c.w[0]}, -3, 3)));
+      Value* v = g.node("Conv", inputs, attributes_of(c));
+      if ((variant & 6) == 2) v = g.node("Relu", {v});
+      if ((variant & 6) == 4) v = g.node("Clip", {v, g.scalar(-4), g.scalar(6)});
+      g.output(quantized(g, v, y));
+      const PlanInfo info = check_neighbours(g);
+      if (onednn::has_exact_int8()) {
+        EXPECT_EQ(count_steps(info, "QuantizeLinear") + count_steps(info, "DequantizeLinear"), 0)
+            << steps_of(info);
+      }
+    }
+  }
+}
+
+TEST(Quantized, ProductsBetweenQuantizersComputeOnIntegers) {
+  for (int variant = 0; variant < 8; ++variant) {
+    SCOPED_TRACE(variant);
+    GraphMaker g(1100 + static_cast<uint32_t>(variant));
+    const bool gemm = (variant & 1) != 0, transposed = gemm && (variant & 2) != 0,
+               has_bias = (variant & 4) != 0;
+    const Dims a = gemm ? Dims{6, 40} : Dims{2, 3, 40};
+    Value* x = dequantized(g, g.input(a, DataType::uint8), {0.02f, 9});
+    Value* w = transposed ? dequantized_weights(g, {24, 40}, 0) : dequantized_weights(g, {40, 24}, 1);
+    Value* y = nullptr;
+    if (gemm) {
+      std::vector<Value*> inputs = {x, w};
+      if (has_bias) inputs.push_back(g.constant(g.random({24}, -3, 3)));
+      y = g.node("Gemm", inputs, {{"transB", int64_t{transposed}}});
+    } else {
+      y = g.node("MatMul", {x, w});
+      if (has_bias) y = g.node("Add", {y, g.constant(g.random({24}, -3, 3))});
+    }
+    g.output(quantized(g, y, {0.3f, 128}));
+    const PlanInfo info = check_neighbours(g);
+    if (onednn::has_exact_int8()) {
+      EXPECT_EQ(count_steps(info, "QuantizeLinear") + count_steps(info, "DequantizeLinear"), 0)
+          << steps_of(info);
+    }
+  }
+}
+
+// These are exact: pools keep the order, and pairs have the arithmetic of the operators.
+TEST(Quantized, PoolsAndPairsBetweenQuantizersAreExact) {
+  for (DataType type : {DataType::uint8, DataType::int8}) {
+    for (const char* op : {"Add", "Mul"}) {
+      for (const bool relu : {false, true}) {
+        GraphMaker g(1200);
+        const Quantization a = {0.02f, 7, type}, b = {0.035f, 100, type}, y = {0.07f, 11, type};
+        Value* x = g.input({2, 5, 7, 6}, type);
+        Value* pooled = quantized(g,
+                                  g.node("MaxPool", {dequantized(g, x, a)},
+                                         {{"kernel_shape", Ints{3, 3}}, {"pads", Ints{1, 1, 1, 1}}}),
+                                  a);
+        Value* v = g.node(op, {dequantized(g, pooled, a), dequantized(g, g.input({2, 5, 7, 6}, type), b)});
+        if (relu) v = g.node("Relu", {v});
+        g.output(quantized(g, v, y));
+        const PlanInfo info = check_against_reference(g, feed(g));
+        EXPECT_EQ(count_steps(info, "QuantizeLinear") + count_steps(info, "DequantizeLinear"), 0)
+            << steps_of(info);
+      }
+    }
+  }
+}
+
+// What else is read, has other scales, or weights that are no int8 around 0 stays as it is.
+TEST(Quantized, OtherOperatorsBetweenQuantizersStay) {
+  const Quantization a = {0.02f, 7}, b = {0.03f, 5};
+  {
+    GraphMaker g(1300);
+    Value* x = dequantized(g, g.input({1, 4, 6, 6}, DataType::uint8), a);
+    Value* y = g.node("Conv", {x, dequantized_weights(g, {4, 4, 3, 3}, 0)});
+    g.output(quantized(g, y, b));
+    g.output(y);  // the float result too
+    EXPECT_EQ(count_steps(check_neighbours(g), "QuantizeLinear"), 1);
+  }
+  {
+    GraphMaker g(1301);
+    Value* x = dequantized(g, g.input({1, 4, 6, 6}, DataType::uint8), a);
+    g.output(quantized(g, g.node("MaxPool", {x}, {{"kernel_shape", Ints{2, 2}}}), b));
+    g.output(quantized(g, g.node("Conv", {x, dequantized_weights(g, {4, 4, 3, 3}, 1)}), b));  // axis 1
+    g.output(quantized(g, g.node("Conv", {x, dequantized_weights(g, {4, 4, 3, 3}, 0, DataType::uint8)}), b));
+    g.output(quantized(g, g.node("Conv", {x, g.weights({4, 4, 3, 3})}), b));
+    g.output(quantized(g, g.node("Sub", {x, x}), b));
+    EXPECT_EQ(count_steps(check_neighbours(g), "QuantizeLinear"), 5);
+  }
 }
 
 }  // namespace

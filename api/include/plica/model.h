@@ -182,9 +182,9 @@ struct OperatorInfo {
   std::optional<int> until;  // and the last; absent: up to the newest
   // Element types by input, "float32, float64"; the last is that of all further inputs.
   std::vector<std::string> input_types;
-  // What computes float32: "oneDNN" (a primitive), "post-op" (fused into the primitive before, or one pass),
-  // "own" (a kernel of the runtime, or nothing to compute); empty: the portable kernel, as for other element
-  // types.
+  // What computes float32, and products of 8-bit integers: "oneDNN" (a primitive), "post-op" (fused into the
+  // primitive before, or one pass), "own" (a kernel of the runtime, or nothing to compute); empty: the
+  // portable kernel, as for other element types.
   std::string kernel;
 };
 std::vector<OperatorInfo> supported_operators();  // by domain, name, version

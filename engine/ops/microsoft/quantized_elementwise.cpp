@@ -3,6 +3,7 @@
 #include <algorithm>
 
 #include "engine/core/dispatch.h"
+#include "engine/core/vectorized.h"
 #include "engine/ops/activation_functions.h"
 #include "engine/ops/broadcast.h"
 #include "engine/ops/delegate.h"
@@ -76,11 +77,21 @@ void combine(EvaluateContext& context, const Op& op) {
       return context.has_input(i) ? static_cast<float>(*context.input(i).data<T>()) : 0.0f;
     };
     const float a_zero = zero_of(2), b_zero = zero_of(5), zero = zero_of(7);
-    apply_broadcast(a.data<T>(), a.dims(), b.data<T>(), b.dims(), y.mutable_data<T>(), y.dims(),
-                    [=](T p, T q) {
-                      const float value = op(static_cast<float>(p) - a_zero, static_cast<float>(q) - b_zero);
-                      return saturate_rounded<T>(value + zero, 0);
-                    });
+    const auto f = [=](T p, T q) {
+      const float value = op(static_cast<float>(p) - a_zero, static_cast<float>(q) - b_zero);
+      return saturate_rounded<T>(value + zero, 0);
+    };
+    const T *from_a = a.data<T>(), *from_b = b.data<T>();
+    T* to = y.mutable_data<T>();
+    const Broadcast plan(y.dims(), {a.dims(), b.dims()});
+    plan.parallel_runs([&](int64_t at, const Broadcast::Offsets& offsets, int64_t count) {
+      const int64_t step_a = count == 1 ? 1 : plan.step(0), step_b = count == 1 ? 1 : plan.step(1);
+      vectorized([=] {
+        // A copy, which the bytes that are written cannot change.
+        const auto own = f;
+        apply_run(from_a + offsets[0], step_a, from_b + offsets[1], step_b, to + at, count, own);
+      });
+    });
   });
 }
 

@@ -5,6 +5,7 @@
 #include "engine/core/checked.h"
 #include "engine/core/dispatch.h"
 #include "engine/core/parallel.h"
+#include "engine/core/vectorized.h"
 #include "engine/ops/cast.h"
 #include "engine/ops/saturate.h"
 
@@ -45,7 +46,9 @@ Tensor dequantize(const Tensor& x, const Tensor& scale, const Tensor* zero_point
   dispatch<Int8Types>(x.type(), [&]<class T>(std::type_identity<T>) {
     const T* from = x.data<T>();
     parallel_for(x.size(), kGrain, [=](int64_t begin, int64_t end) {
-      for (int64_t i = begin; i < end; ++i) to[i] = (static_cast<float>(from[i]) - zero) * factor;
+      vectorized([=] {
+        for (int64_t i = begin; i < end; ++i) to[i] = (static_cast<float>(from[i]) - zero) * factor;
+      });
     });
   });
   return out;
@@ -57,7 +60,7 @@ void quantize(const Tensor& x, const Tensor& scale, const Tensor* zero_point, Te
   dispatch<Int8Types>(out.type(), [&]<class T>(std::type_identity<T>) {
     T* to = out.mutable_data<T>();
     parallel_for(x.size(), kGrain, [=](int64_t begin, int64_t end) {
-      for (int64_t i = begin; i < end; ++i) to[i] = saturate_rounded<T>(from[i] / divisor, zero);
+      vectorized([=] { quantize_elements(from + begin, divisor, zero, to + begin, end - begin); });
     });
   });
 }
