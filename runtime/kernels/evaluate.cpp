@@ -72,7 +72,8 @@ class EvaluateKernel : public Kernel {
       for (size_t i = 0; i < outputs_.size(); ++i) {
         if (outputs_[i].kind == Port::Kind::memory) out[i] = tensor_of(outputs_[i], a);
       }
-      with_context([&] { run_kernel(node_, def_, pointers, out, nullptr, prepared_); }, [&] { return describe(node_); });
+      with_context([&] { run_kernel(node_, def_, pointers, out, nullptr, prepared_); },
+                   [&] { return describe(node_); });
     } else {
       const size_t own = in.size() - captures_.size();
       const PlannedBodies bodies(programs_, captures_, std::span(in).subspan(own));

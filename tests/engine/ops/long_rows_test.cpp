@@ -151,6 +151,61 @@ TEST(LongRows, ElementsByIndices) {
   }
 }
 
+// Rows without negative indices, which take a way of their own, but for one that is out of range.
+TEST(LongRows, ElementsInRange) {
+  const Tensor x = noise({2, 7});
+  std::vector<int64_t> indices(2 * 45);
+  Tensor expected(DataType::float32, {2, 45});
+  for (size_t i = 0; i < indices.size(); ++i) {
+    indices[i] = static_cast<int64_t>(i * 5 % 7);
+    expected.mutable_data<float>()[i] = x.data<float>()[(i < 45 ? 0 : 7) + indices[i]];
+  }
+  const auto gather = [&] {
+    return run("GatherElements", 13, {x, int64s({2, 45}, indices)}, {{"axis", int64_t{1}}});
+  };
+  EXPECT_TENSOR(gather(), expected);
+  for (const size_t at : {0, 31, 44, 45, 89}) {
+    const int64_t good = indices[at];
+    for (const int64_t bad : {int64_t{7}, int64_t{-8}, INT64_MAX, INT64_MIN}) {
+      indices[at] = bad;
+      expect_error(gather, ErrorCode::invalid_argument, "out of range for an axis of size 7");
+    }
+    indices[at] = good - 7;
+    EXPECT_TENSOR(gather(), expected);
+    indices[at] = good;
+  }
+}
+
+TEST(LongRows, Comparisons) {
+  constexpr int64_t kCount = 77;
+  for (const DataType type : {DataType::int64, DataType::uint64, DataType::int32, DataType::uint8,
+                              DataType::int8, DataType::float32, DataType::float64, DataType::float16}) {
+    SCOPED_TRACE(to_string(type));
+    std::vector<double> a(kCount), b(kCount);
+    for (size_t i = 0; i < a.size(); ++i) {
+      a[i] = static_cast<double>(i * 3 % 5);
+      b[i] = static_cast<double>(i * 2 % 7);
+    }
+    const Tensor x = tensor(type, {kCount}, a), y = tensor(type, {kCount}, b), two = tensor(type, {}, {2});
+    const auto expect = [&](const char* op, auto holds) {
+      std::vector<double> both, left, right;
+      for (size_t i = 0; i < a.size(); ++i) {
+        both.push_back(holds(a[i], b[i]));
+        left.push_back(holds(2., b[i]));
+        right.push_back(holds(a[i], 2.));
+      }
+      EXPECT_EQ(doubles(run(op, 16, {x, y})), both) << op;
+      EXPECT_EQ(doubles(run(op, 16, {two, y})), left) << op;
+      EXPECT_EQ(doubles(run(op, 16, {x, two})), right) << op;
+    };
+    expect("Equal", std::equal_to<>());
+    expect("Less", std::less<>());
+    expect("Greater", std::greater<>());
+    expect("LessOrEqual", std::less_equal<>());
+    expect("GreaterOrEqual", std::greater_equal<>());
+  }
+}
+
 TEST(LongRows, TopOfEveryKind) {
   // Ties and both zeros by position, also where all are sorted.
   const Tensor x = Tensor::vector<float>({0.f, -0.f, 3, -2, 3, 0.f, -7, 1});
