@@ -10,8 +10,8 @@
 #include <sstream>
 
 #include "plica/plica.h"
+#include "tests/api/golden_inputs.h"
 #include "tools/npz.h"
-#include "tools/values.h"
 
 namespace plica {
 namespace {
@@ -56,20 +56,6 @@ Golden read_golden(const std::string& stem) {
   return {stem, tools::parse_npz(std::as_bytes(std::span(bytes.data(), bytes.size())))};
 }
 
-// Lines of black marks on white; see the README.
-Tensor text_input(const Dims& shape, uint64_t seed) {
-  const int64_t n = shape[0], c = shape[1], h = shape[2], w = shape[3];
-  const Tensor cells = tools::random_tensor(DataType::float32, {n, h / 4, w / 4}, seed);
-  Tensor input(DataType::float32, shape);
-  float* out = input.mutable_data<float>();
-  for (int64_t i = 0; i < n * c * h * w; ++i) {
-    const int64_t x = i % w, y = i / w % h, sample = i / (w * h * c);
-    const bool marked = y % 32 >= 8 && y % 32 < 24 && (x / 4) % 4 != 3;
-    out[i] = marked && cells.data<float>()[(sample * (h / 4) + y / 4) * (w / 4) + x / 4] > 0 ? -1.0f : 1.0f;
-  }
-  return input;
-}
-
 class GoldenTest : public ::testing::TestWithParam<std::string> {};
 
 void expect_agreement(const Model& model, const Golden& golden) {
@@ -84,8 +70,7 @@ void expect_agreement(const Model& model, const Golden& golden) {
   const auto seeds = golden["seeds"].values<uint64_t>();
   for (size_t s = 0; s < seeds.size(); ++s) {
     const bool is_text = golden["pattern"].data<uint8_t>()[0] == 1;
-    const Tensor input = is_text ? text_input(input_shape, seeds[s])
-                                 : tools::random_tensor(DataType::float32, input_shape, seeds[s]);
+    const Tensor input = golden_input(is_text, input_shape, seeds[s]);
     double input_sum = 0;
     for (float v : input.values<float>()) input_sum += v;
     ASSERT_EQ(input_sum, golden["input_sum"].data<double>()[s])

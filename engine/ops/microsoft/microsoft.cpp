@@ -13,7 +13,8 @@ std::span<const OpDef> microsoft_ops() {
     for (auto part :
          {fused_linear_ops, gelu_ops, fused_layer_normalization_ops, quantized_matrix_ops, matmul_nbits_ops,
           quantized_elementwise_ops, quantized_pool_ops, channels_last_ops, rotary_embedding_ops,
-          multi_head_attention_ops, attention_projection_ops, group_query_attention_ops, adopted_ops}) {
+          multi_head_attention_ops, attention_projection_ops, group_query_attention_ops,
+          dynamic_quantize_lstm_ops, tokenizer_ops, matrix_function_ops, legacy_ops, adopted_ops}) {
       std::vector<OpDef> more = part();
       std::move(more.begin(), more.end(), std::back_inserter(all));
     }

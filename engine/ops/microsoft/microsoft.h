@@ -24,6 +24,10 @@ std::vector<OpDef> rotary_embedding_ops();       // RotaryEmbedding
 std::vector<OpDef> multi_head_attention_ops();   // MultiHeadAttention
 std::vector<OpDef> attention_projection_ops();   // Attention, QAttention
 std::vector<OpDef> group_query_attention_ops();  // GroupQueryAttention
+std::vector<OpDef> dynamic_quantize_lstm_ops();  // DynamicQuantizeLSTM
+std::vector<OpDef> tokenizer_ops();  // Tokenizer
+std::vector<OpDef> matrix_function_ops();  // Inverse, CDist
+std::vector<OpDef> legacy_ops();           // of ai.onnx: Affine, Crop, ImageScaler, ...
 std::vector<OpDef> adopted_ops();                // QuantizeLinear, DequantizeLinear, Trilu
 
 }  // namespace plica

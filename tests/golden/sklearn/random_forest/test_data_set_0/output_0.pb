@@ -1,0 +1,1 @@
+2ant2ant2bee2cat2cat2bee2bee2ant2ant2bee2cat2ant2cat2ant2bee2bee2bee2bee2ant2antBlabel
