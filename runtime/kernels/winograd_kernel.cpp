@@ -1,10 +1,10 @@
 #include "runtime/kernels/winograd_kernel.h"
 
 #include <algorithm>
-#include <array>
 
 #include "engine/core/checked.h"
 #include "engine/core/parallel.h"
+#include "engine/core/vectorized.h"
 #include "runtime/kernels/vector_math.h"
 
 namespace plica {
@@ -86,23 +86,31 @@ PLICA_INLINE void transform_output(const Vec* p, Vec* out, int64_t stride, std::
   out[1 * stride] = p[1] - p[2] + p[3];
 }
 
-// Three weights to m + 2 points.
-void transform_weights(const double* w, int64_t step, double* out, int64_t out_step, int tile) {
-  const double w0 = w[0], w1 = w[step], w2 = w[2 * step];
-  if (tile == 2) {
-    const double values[] = {w0, (w0 + w1 + w2) / 2, (w0 - w1 + w2) / 2, w2};
-    for (int i = 0; i < 4; ++i) out[i * out_step] = values[i];
-    return;
-  }
+// Three weights to m + 2 points, of `count` filters at once: row k of the weights is `step` rows after the
+// last, and so for points.
+inline void transform_weights(const double* w, int64_t step, double* out, int64_t out_step, int tile,
+                              int64_t count) {
   constexpr double a = kA, b = kB;
   constexpr double na = 2 * a * a * (a * a - b * b), nb = 2 * b * b * (b * b - a * a);
-  const double values[] = {w0 / (a * a * b * b),
-                           (w0 + a * w1 + a * a * w2) / na,
-                           (w0 - a * w1 + a * a * w2) / na,
-                           (w0 + b * w1 + b * b * w2) / nb,
-                           (w0 - b * w1 + b * b * w2) / nb,
-                           w2};
-  for (int i = 0; i < 6; ++i) out[i * out_step] = values[i];
+  step *= count;
+  out_step *= count;
+  for (int64_t i = 0; i < count; ++i) {
+    const double w0 = w[i], w1 = w[i + step], w2 = w[i + 2 * step];
+    double* const to = out + i;
+    if (tile == 2) {
+      to[0] = w0;
+      to[out_step] = (w0 + w1 + w2) / 2;
+      to[2 * out_step] = (w0 - w1 + w2) / 2;
+      to[3 * out_step] = w2;
+    } else {
+      to[0] = w0 / (a * a * b * b);
+      to[out_step] = (w0 + a * w1 + a * a * w2) / na;
+      to[2 * out_step] = (w0 - a * w1 + a * a * w2) / na;
+      to[3 * out_step] = (w0 + b * w1 + b * b * w2) / nb;
+      to[4 * out_step] = (w0 - b * w1 + b * b * w2) / nb;
+      to[5 * out_step] = w2;
+    }
+  }
 }
 
 // ---- products: kTiles tiles by kVectors vectors of output channels, at one point
@@ -241,8 +249,8 @@ PLICA_INLINE void multiply_group(const Tiles& tiles, const float* weights, float
 }
 
 template <class S>
-PLICA_INLINE void multiply_tiles_body(const Tiles& tiles, int64_t vectors, const float* weights, float* products,
-                                int64_t product_stride) {
+PLICA_INLINE void multiply_tiles_body(const Tiles& tiles, int64_t vectors, const float* weights,
+                                      float* products, int64_t product_stride) {
   if (vectors == 2) return multiply_group<S, 2>(tiles, weights, products, product_stride);
   multiply_group<S, 1>(tiles, weights, products, product_stride);
 }
@@ -388,18 +396,32 @@ Tensor winograd_weights(const float* weights, const WinogradShape& shape) {
       // [group][point][input channel][output channel of the group]
       const int64_t width = sizes.width(g), first = g * sizes.group;
       float* const group = to + sizes.points * sizes.in_padded * first;
-      for (int64_t o = 0; o < std::min(width, shape.out_channels - first); ++o) {
-        for (int64_t i = 0; i < shape.in_channels; ++i) {
-          const float* w = weights + ((first + o) * shape.in_channels + i) * 9;
-          const std::array<double, 9> given = {w[0], w[1], w[2], w[3], w[4], w[5], w[6], w[7], w[8]};
-          std::array<double, 18> half{};  // [point][x]
-          std::array<double, 36> points{};
-          for (int x = 0; x < 3; ++x) transform_weights(given.data() + x, 3, half.data() + x, 3, shape.tile);
-          for (int k = 0; k < side; ++k)
-            transform_weights(half.data() + 3 * k, 1, points.data() + side * k, 1, shape.tile);
-          for (int64_t p = 0; p < sizes.points; ++p)
-            group[(p * sizes.in_padded + i) * width + o] = static_cast<float>(points[static_cast<size_t>(p)]);
+      // Some input channels at a time, so that memory is read and written in runs.
+      constexpr int64_t kChannels = 8;
+      const auto most = static_cast<size_t>(kChannels * width);
+      std::vector<double> given(9 * most), half(18 * most), points(36 * most);
+      for (int64_t c = 0; c < shape.in_channels; c += kChannels) {
+        const int64_t channels = std::min(kChannels, shape.in_channels - c), count = channels * width;
+        for (int64_t o = 0; o < std::min(width, shape.out_channels - first); ++o) {
+          const float* w = weights + ((first + o) * shape.in_channels + c) * 9;
+          for (int64_t i = 0; i < channels; ++i) {
+            for (int64_t k = 0; k < 9; ++k) given[static_cast<size_t>(k * count + i * width + o)] = *w++;
+          }
         }
+        vectorized([&] {
+          // Down the columns, then along the rows.
+          for (int x = 0; x < 3; ++x)
+            transform_weights(given.data() + x * count, 3, half.data() + x * count, 3, shape.tile, count);
+          for (int k = 0; k < side; ++k) {
+            transform_weights(half.data() + 3 * k * count, 1, points.data() + side * k * count, 1, shape.tile,
+                              count);
+          }
+          for (int64_t p = 0; p < sizes.points; ++p) {
+            float* const row = group + (p * sizes.in_padded + c) * width;
+            const double* const from = points.data() + p * count;
+            for (int64_t i = 0; i < count; ++i) row[i] = static_cast<float>(from[i]);
+          }
+        });
       }
     }
   });
