@@ -44,6 +44,7 @@ def prepare_onnxruntime(path, threads, name, x, _outputs):
     options = ort.SessionOptions()
     options.intra_op_num_threads = threads
     session = ort.InferenceSession(path, options, providers=["CPUExecutionProvider"])
+<<<<<<< HEAD
     return lambda: session.run(None, {name: x})
 
 
@@ -87,6 +88,15 @@ def child(peer, path, threads, dims, seconds):
     x = random.integers(0, 2, shape) if integers else random.standard_normal(shape).astype(np.float32)
     prepare = {"onnxruntime": prepare_onnxruntime, "openvino": prepare_openvino, "mnn": prepare_mnn}[peer]
     run = prepare(path, threads, name, x, outputs)
+=======
+    kind = session.get_inputs()[0].type
+    if kind == "tensor(int64)":
+        feed = {name: random.integers(0, 2, shape)}
+    elif kind == "tensor(uint8)":
+        feed = {name: random.integers(0, 256, shape, np.uint8)}
+    else:
+        feed = {name: random.standard_normal(shape).astype(np.float32)}
+>>>>>>> int8
     for _ in range(3):
         run()
     times, end = [], time.perf_counter() + seconds

@@ -89,7 +89,89 @@ def models():
     for op, gates in (("LSTM", 4), ("GRU", 3), ("RNN", 1)):
         w, r, b = f(1, gates * 256, 256) * 0.06, f(1, gates * 256, 256) * 0.06, f(1, gates * 512) * 0.1
         yield f"{op} 100x256", (100, 1, 256), "f", op, {"w": w, "r": r, "b": b}, {"hidden_size": 256}
+<<<<<<< HEAD
+    for count in (1, 1000):
+        yield f"TreeEnsemble x{count}", (count, 20), "f", "TreeEnsembleRegressor", {}, forest(rng, 100, 9, 20)
     yield "QuantizeLinear", text, "f", "QuantizeLinear", {"s": np.float32(0.02), "z": np.uint8(128)}, {}
+=======
+    yield from quantized_models(rng)
+
+
+def quantized_models(rng):
+    import numpy as np
+
+    image, text = (1, 64, 56, 56), (8, 128, 768)
+    scale, zero = np.float32(0.02), np.uint8(128)
+
+    def s8(*shape):
+        return rng.integers(-127, 128, shape, np.int8)
+
+    def scales(n):
+        return (rng.random(n) * 0.001 + 0.001).astype(np.float32)
+
+    yield "QuantizeLinear", text, "f", "QuantizeLinear", {"s": scale, "z": zero}, {}
+    yield "DequantizeLinear", text, "u8", "DequantizeLinear", {"s": scale, "z": zero}, {}
+    yield "DynamicQuantizeLinear", text, "f", "DynamicQuantizeLinear", {}, {"outputs": 3}
+    for name, x, w, more in (("64 to 64, 3x3", image, (64, 64, 3, 3), {"pads": [1, 1, 1, 1]}),
+                             ("256 to 64, 1x1", (1, 256, 56, 56), (64, 256, 1, 1), {}),
+                             ("512 to 512, 3x3", (1, 512, 7, 7), (512, 512, 3, 3), {"pads": [1, 1, 1, 1]}),
+                             ("depthwise 96", (1, 96, 56, 56), (96, 1, 3, 3), {"pads": [1, 1, 1, 1], "group": 96})):
+        n = w[0]
+        yield f"QLinearConv {name}", x, "u8", "QLinearConv", {
+            "s": scale, "z": zero, "w": s8(*w), "ws": scales(n), "wz": np.zeros(n, np.int8), "ys": np.float32(0.1), "yz": zero,
+            "b": rng.integers(-999, 999, n, np.int32)}, more
+        yield f"ConvInteger {name}", x, "u8", "ConvInteger", {"w": s8(*w), "z": zero}, {"order": ("x", "w", "z"), **more}
+    for k, n in ((768, 768), (768, 3072)):
+        w = s8(k, n)
+        yield f"QLinearMatMul {k} by {n}", (128, k), "u8", "QLinearMatMul", {
+            "s": scale, "z": zero, "w": w, "ws": scales(n), "wz": np.zeros(n, np.int8), "ys": np.float32(0.1), "yz": zero}, {}
+        yield f"MatMulInteger {k} by {n}", (128, k), "u8", "MatMulInteger", {"w": w, "z": zero}, {}
+        yield f"DynamicQuantizeMatMul {k} by {n}", (128, k), "f", "DynamicQuantizeMatMul", {
+            "w": w, "ws": scales(n)}, {"domain": "com.microsoft"}
+        yield f"MatMulIntegerToFloat {k} by {n}", (128, k), "u8", "MatMulIntegerToFloat", {
+            "w": w, "s": scale, "ws": scales(n), "z": zero}, {"domain": "com.microsoft"}
+    yield "QGemm 1 by 1000", (1, 1024), "u8", "QGemm", {
+        "s": scale, "z": zero, "w": s8(1024, 1000), "ws": scales(1000), "wz": np.zeros(1000, np.int8),
+        "b": rng.integers(-999, 999, 1000, np.int32), "ys": np.float32(0.1), "yz": zero}, {"domain": "com.microsoft"}
+    to, other = {"ys": np.float32(0.03), "yz": zero}, rng.integers(0, 256, image, np.uint8)
+    microsoft = {"domain": "com.microsoft"}
+    for op in ("QLinearAdd", "QLinearMul"):
+        yield op, image, "u8", op, {"s": scale, "z": zero, "b": other, "bs": scale, "bz": zero, **to}, microsoft
+        yield f"{op} (channel)", image, "u8", op, {"s": scale, "z": zero, "b": other[:, :, :1, :1], "bs": scale, "bz": zero,
+                                                   **to}, microsoft
+    yield "QLinearSigmoid", image, "u8", "QLinearSigmoid", {"s": scale, "z": zero, **to}, microsoft
+    yield "QLinearLeakyRelu", image, "u8", "QLinearLeakyRelu", {"s": scale, "z": zero, **to}, microsoft
+    yield "QLinearSoftmax", (8, 12, 128, 128), "u8", "QLinearSoftmax", {"s": scale, "z": zero, **to}, {"opset": 13, **microsoft}
+    yield "QLinearGlobalAveragePool", (1, 2048, 7, 7), "u8", "QLinearGlobalAveragePool", {"s": scale, "z": zero, **to}, microsoft
+    yield "QLinearAveragePool", image, "u8", "QLinearAveragePool", {"s": scale, "z": zero, **to}, {
+        "kernel_shape": [3, 3], "strides": [2, 2], "pads": [1, 1, 1, 1], **microsoft}
+    yield "QLinearConcat", image, "u8", "QLinearConcat", {**to, "s": scale, "z": zero, "b": other, "bs": scale, "bz": zero}, {
+        "order": ("ys", "yz", "x", "s", "z", "b", "bs", "bz"), "axis": 1, **microsoft}
+    yield "MaxPool (uint8)", image, "u8", "MaxPool", {}, {"kernel_shape": [3, 3], "strides": [2, 2], "pads": [1, 1, 1, 1]}
+>>>>>>> int8
+
+
+def forest(rng, trees, depth, features):
+    """Attributes of complete trees, whose nodes are numbered as in a heap."""
+    inner, count = 2**depth - 1, 2 ** (depth + 1) - 1
+    ids = list(range(count))
+    children = [2 * i + 1 if i < inner else 0 for i in ids]
+    leaves = trees * (count - inner)
+    return {
+        "domain": "ai.onnx.ml",
+        "n_targets": 1,
+        "nodes_treeids": [t for t in range(trees) for _ in ids],
+        "nodes_nodeids": ids * trees,
+        "nodes_featureids": rng.integers(0, features, trees * count).tolist(),
+        "nodes_values": rng.standard_normal(trees * count).tolist(),
+        "nodes_modes": (["BRANCH_LEQ"] * inner + ["LEAF"] * (count - inner)) * trees,
+        "nodes_truenodeids": children * trees,
+        "nodes_falsenodeids": [c + 1 if c else 0 for c in children] * trees,
+        "target_treeids": [t for t in range(trees) for _ in ids[inner:]],
+        "target_nodeids": ids[inner:] * trees,
+        "target_ids": [0] * leaves,
+        "target_weights": rng.standard_normal(leaves).tolist(),
+    }
 
 
 def make(directory, name, shape, kind, op, constants, attributes):
@@ -99,12 +181,19 @@ def make(directory, name, shape, kind, op, constants, attributes):
     attributes = dict(attributes)
     order = attributes.pop("order", ("x", *constants))
     outputs = ["y", "y2"][: attributes.pop("outputs", 1)]
-    x = helper.make_tensor_value_info("x", TensorProto.FLOAT if kind == "f" else TensorProto.INT64, shape)
+    x = helper.make_tensor_value_info("x", {"f": TensorProto.FLOAT, "i": TensorProto.INT64, "u8": TensorProto.UINT8}[kind],
+                                      shape)
     y = [onnx.ValueInfoProto(name=o) for o in outputs]
     graph = helper.make_graph([helper.make_node(op, order, outputs, **attributes)], "g", [x], y,
                               [numpy_helper.from_array(v, k) for k, v in constants.items()])
+<<<<<<< HEAD
     opset = 23 if op == "RMSNormalization" else 21
-    model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", opset)], ir_version=10)
+    opsets = [helper.make_opsetid("", opset), helper.make_opsetid("ai.onnx.ml", 3)]
+    model = helper.make_model(graph, opset_imports=opsets, ir_version=10)
+=======
+    imports = [helper.make_opsetid("", 23 if op == "RMSNormalization" else 21), helper.make_opsetid("com.microsoft", 1)]
+    model = helper.make_model(graph, opset_imports=imports, ir_version=10)
+>>>>>>> int8
     model = onnx.shape_inference.infer_shapes(model)
     path = os.path.join(directory, re.sub(r"\W+", "_", name) + ".onnx")
     onnx.save(model, path)

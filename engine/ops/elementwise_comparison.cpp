@@ -4,6 +4,7 @@
 #include <functional>
 
 #include "engine/core/fail.h"
+#include "engine/core/vectorized.h"
 #include "engine/ops/broadcast.h"
 #include "engine/ops/elementwise.h"
 
@@ -19,6 +20,17 @@ constexpr auto kAnd = [](bool a, bool b) { return a && b; };
 constexpr auto kOr = [](bool a, bool b) { return a || b; };
 constexpr auto kXor = [](bool a, bool b) { return a != b; };
 
+// out = op(a, b), as vector code: SSE2 alone has no comparisons of 64-bit integers.
+template <class T, class Op>
+void compare(const Broadcast& plan, const T* a, const T* b, bool* out, const Op& op) {
+  plan.parallel_runs([&](int64_t at, const Broadcast::Offsets& offsets, int64_t count) {
+    const int64_t step_a = count == 1 ? 1 : plan.step(0), step_b = count == 1 ? 1 : plan.step(1);
+    vectorized([&, at, count, step_a, step_b] {
+      apply_run(a + offsets[0], step_a, b + offsets[1], step_b, out + at, count, op);
+    });
+  });
+}
+
 template <auto kOp>
 void evaluate_comparison(EvaluateContext& context) {
   const Tensor &a = context.input(0), &b = context.input(1);
@@ -26,8 +38,8 @@ void evaluate_comparison(EvaluateContext& context) {
   const Broadcast plan = plan_binary(context);
   dispatch<NumericTypes>(a.type(), [&]<class T>(std::type_identity<T>) {
     using C = ComputeType<T>;
-    apply_broadcast(plan, a.data<T>(), b.data<T>(), out.mutable_data<bool>(),
-                    [](T x, T y) { return kOp(static_cast<C>(x), static_cast<C>(y)); });
+    compare(plan, a.data<T>(), b.data<T>(), out.mutable_data<bool>(),
+            [](T x, T y) { return kOp(static_cast<C>(x), static_cast<C>(y)); });
   });
 }
 

@@ -107,11 +107,13 @@ void evaluate_gather_elements(EvaluateContext& context) {
     const int64_t* index = indices.data<int64_t>();
     const ElementRows rows(dims, data.dims(), axis);
     parallel_for(rows.count(), std::max<int64_t>(1, 16384 / rows.length()), [&](int64_t begin, int64_t end) {
+      std::vector<int64_t> wrapped;
       for (int64_t r = begin; r < end; ++r) {
         const T* from = x + rows.offset(r);
-        const int64_t first = r * rows.length();
-        check_indices({index + first, static_cast<size_t>(rows.length())}, size);
-        rows.for_each(index + first, [&](int64_t i, int64_t offset) { y[first + i] = from[offset]; });
+        T* to = y + r * rows.length();
+        std::span row(index + r * rows.length(), static_cast<size_t>(rows.length()));
+        if (!are_in_range(row, size)) row = wrapped = wrap_indices(row, size);
+        rows.for_each(row.data(), [from, to](int64_t i, int64_t offset) { to[i] = from[offset]; });
       }
     });
   });

@@ -17,21 +17,28 @@ int64_t wrap_index(int64_t index, int64_t size) {
 
 std::vector<int64_t> read_indices(const Tensor& indices, int64_t size) {
   const Tensor wide = cast_tensor(indices, DataType::int64);
-  check_indices(wide.values<int64_t>(), size);
-  std::vector<int64_t> result(wide.values<int64_t>().begin(), wide.values<int64_t>().end());
-  for (int64_t& i : result) i += i < 0 ? size : 0;
+  return wrap_indices(wide.values<int64_t>(), size);
+}
+
+std::vector<int64_t> wrap_indices(std::span<const int64_t> indices, int64_t size) {
+  std::vector<int64_t> result(indices.begin(), indices.end());
+  if (are_in_range(result, size)) return result;
+  for (int64_t& i : result) i = wrap_index(i, size);
   return result;
 }
 
-void check_indices(std::span<const int64_t> indices, int64_t size) {
-  const int64_t *begin = indices.data(), *end = begin + indices.size();
-  bool valid = true;
-  vectorized([&valid, begin, end, size] {
-    bool all = true;
-    for (const int64_t* i = begin; i < end; ++i) all &= (*i >= -size) & (*i < size);
-    valid = all;
+bool are_in_range(std::span<const int64_t> indices, int64_t size) {
+  const auto last = static_cast<uint64_t>(size) - 1;
+  uint64_t signs = 0;  // those of i and last - i: one is negative where i is out of range
+  vectorized([&signs, indices, last] {
+    uint64_t all = 0;
+    for (const int64_t index : indices) {
+      const auto i = static_cast<uint64_t>(index);
+      all |= i | (last - i);
+    }
+    signs = all;
   });
-  if (!valid) std::for_each(begin, end, [size](int64_t i) { wrap_index(i, size); });  // throws
+  return signs >> 63 == 0;
 }
 
 Dims strides_of(const Dims& dims) {
@@ -47,7 +54,6 @@ Dims strides_of(const Dims& dims) {
 ElementRows::ElementRows(const Dims& dims, const Dims& data_dims, size_t axis)
     : dims_(dims),
       strides_(strides_of(data_dims)),
-      axis_size_(data_dims[axis]),
       axis_stride_(strides_[axis]),
       axis_is_last_(axis + 1 == dims.size()) {
   strides_[axis] = 0;

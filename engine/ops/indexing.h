@@ -17,8 +17,9 @@ inline constexpr TypeSet kMovableTypes =
 // Indices into an axis of `size` elements, negative ones counted from the end. Throws invalid_argument when
 // one is out of range.
 std::vector<int64_t> read_indices(const Tensor& indices, int64_t size);
-// Throws when one is.
-void check_indices(std::span<const int64_t> indices, int64_t size);
+std::vector<int64_t> wrap_indices(std::span<const int64_t> indices, int64_t size);
+// Whether there is nothing to do for that: all are in [0, size).
+bool are_in_range(std::span<const int64_t> indices, int64_t size);
 // One of them.
 int64_t wrap_index(int64_t index, int64_t size);
 
@@ -36,22 +37,20 @@ class ElementRows {
   int64_t length() const { return length_; }
   // Where row `row` begins in the data, at index 0.
   int64_t offset(int64_t row) const;
-  // Calls f(i, offset from the row's begin) for the elements of a row, whose indices are given (and were
-  // checked).
+  // Calls f(i, offset from the row's begin) for the elements of a row, whose indices are given, all in range.
   template <class F>
   void for_each(const int64_t* index, F&& f) const {
-    const int64_t size = axis_size_, stride = axis_stride_, count = length_;
-    const auto wrapped = [size](int64_t i) { return i + (i >> 63 & size); };  // plus the size if negative
+    const int64_t stride = axis_stride_, count = length_;
     if (axis_is_last_) {
-      for (int64_t i = 0; i < count; ++i) f(i, wrapped(index[i]));
+      for (int64_t i = 0; i < count; ++i) f(i, index[i]);
     } else {
-      for (int64_t i = 0; i < count; ++i) f(i, wrapped(index[i]) * stride + i);
+      for (int64_t i = 0; i < count; ++i) f(i, index[i] * stride + i);
     }
   }
 
  private:
   Dims dims_, strides_;  // of the axes but the last; a stride is 0 along `axis`
-  int64_t count_ = 1, length_ = 1, axis_size_ = 1, axis_stride_ = 1;
+  int64_t count_ = 1, length_ = 1, axis_stride_ = 1;
   bool axis_is_last_ = true;
 };
 

@@ -25,6 +25,7 @@ struct Settings {
   std::vector<std::string> pool_strings;
   std::vector<float> weights;
   int64_t min_length, max_length, max_skip;
+  int64_t columns = 0;
 
   explicit Settings(const AttributeReader& attributes)
       : mode(mode_of(attributes.s("mode"))),
@@ -42,10 +43,11 @@ struct Settings {
             "min_gram_length is {}, max_gram_length {}, max_skip_count {}", min_length, max_length, max_skip);
     require(!indexes.empty() && std::ranges::min(indexes) >= 0 && std::ranges::max(indexes) < INT64_MAX,
             ErrorCode::invalid_model, "ngram_indexes must be coordinates of the output");
+    columns = std::ranges::max(indexes) + 1;
     // Each weight belongs to a coordinate: the implementations that models are made for have it so, though
     // the specification speaks of the n-gram's place in the pool.
-    require(mode == Mode::tf || weights.empty() || static_cast<int64_t>(weights.size()) >= columns(),
-            ErrorCode::invalid_model, "{} weights for {} coordinates", weights.size(), columns());
+    require(mode == Mode::tf || weights.empty() || static_cast<int64_t>(weights.size()) >= columns,
+            ErrorCode::invalid_model, "{} weights for {} coordinates", weights.size(), columns);
     check_counts();
   }
 
@@ -53,7 +55,6 @@ struct Settings {
   int64_t pool_size() const {
     return static_cast<int64_t>(of_strings() ? pool_strings.size() : pool_ints.size());
   }
-  int64_t columns() const { return std::ranges::max(indexes) + 1; }
   // The n-grams of length n + 1: [begin(n), begin(n + 1)) in the pool.
   int64_t begin(size_t n) const { return n < counts.size() ? counts[n] : pool_size(); }
 
@@ -135,10 +136,19 @@ class NGrams {
     return it->second;
   }
 
-  std::unordered_map<std::string_view, int32_t> of_string_;  // views of the attributes' strings
+  std::unordered_map<std::string_view, int32_t> of_string_;  // views of the settings' strings
   std::unordered_map<int64_t, int32_t> of_int_;
   std::unordered_map<uint64_t, int32_t> children_;
   std::vector<int64_t> columns_;  // by node
+};
+
+struct Vectorizer {
+  Settings settings;
+  NGrams ngrams;  // refers to the settings' strings
+
+  explicit Vectorizer(const AttributeReader& attributes) : settings(attributes), ngrams(settings) {}
+  Vectorizer(const Vectorizer&) = delete;
+  Vectorizer& operator=(const Vectorizer&) = delete;
 };
 
 // Counts the n-grams whose tokens stand 1, 2, ..., max_skip + 1 apart; those of one token once.
@@ -165,14 +175,14 @@ void count_ngrams(const NGrams& ngrams, const Settings& a, std::span<const int32
 
 void weigh(const Settings& a, float* row) {
   if (a.mode == Settings::Mode::tf) return;
-  for (int64_t c = 0; c < a.columns(); ++c) {
+  for (int64_t c = 0; c < a.columns; ++c) {
     const float weight = a.weights.empty() ? 1 : a.weights[static_cast<size_t>(c)];
     row[c] = a.mode == Settings::Mode::idf ? (row[c] > 0 ? weight : 0) : row[c] * weight;
   }
 }
 
 void infer_vectorizer(InferContext& context) {
-  const Settings a(context.attributes());
+  const Settings& a = context.prepared<Vectorizer>().settings;
   const DataType type = context.input_type(0);
   require(type == DataType::undefined || (type == DataType::string) == a.of_strings(),
           ErrorCode::invalid_model, "the pool is of {}, the input of {}",
@@ -182,15 +192,14 @@ void infer_vectorizer(InferContext& context) {
   require(shape->rank() <= 2, ErrorCode::invalid_model, "the input has rank {}, it must be [C] or [N, C]",
           shape->rank());
   context.set_output(0, DataType::float32,
-                     shape->rank() == 2 ? Shape{(*shape)[0], a.columns()} : Shape{a.columns()});
+                     shape->rank() == 2 ? Shape{(*shape)[0], a.columns} : Shape{a.columns});
 }
 
 void evaluate_vectorizer(EvaluateContext& context) {
-  const Settings a(context.attributes());
-  const NGrams ngrams(a);
+  const auto& [a, ngrams] = context.prepared<Vectorizer>();
   const Tensor x = a.of_strings() ? context.input(0) : cast_tensor(context.input(0), DataType::int64);
   const int64_t rows = x.rank() == 2 ? x.dim(0) : 1, length = x.rank() == 0 ? 1 : x.dim(-1),
-                columns = a.columns();
+                columns = a.columns;
   Tensor& out = context.output();
   float* to = out.mutable_data<float>();
   std::fill_n(to, out.size(), 0.0f);
@@ -226,7 +235,8 @@ OpDef tf_idf_vectorizer_op() {
                          {"pool_strings", AttributeType::strings, std::vector<std::string>{}},
                          {"weights", AttributeType::floats, std::vector<float>{}}},
           .infer = infer_vectorizer,
-          .evaluate = evaluate_vectorizer};
+          .evaluate = evaluate_vectorizer,
+          .prepare = prepare_as<Vectorizer>};
 }
 
 }  // namespace plica

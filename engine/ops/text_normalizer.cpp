@@ -22,8 +22,31 @@ CaseChange case_change(const AttributeReader& attributes) {
   fail(ErrorCode::invalid_model, "case_change_action is {}, it must be LOWER, UPPER or NONE", quoted(name));
 }
 
+class Normalizer {
+ public:
+  explicit Normalizer(const AttributeReader& attributes)
+      : change_(case_change(attributes)), sensitive_(attributes.i("is_case_sensitive") != 0) {
+    for (const std::string& word : attributes.strings("stopwords"))
+      stop_words_.insert(sensitive_ ? word : to_lower(word));
+  }
+
+  bool drops(const std::string& word) const {
+    return !stop_words_.empty() && stop_words_.contains(sensitive_ ? word : to_lower(word));
+  }
+  std::string change(const std::string& word) const {
+    return change_ == CaseChange::lower   ? to_lower(word)
+           : change_ == CaseChange::upper ? to_upper(word)
+                                          : word;
+  }
+
+ private:
+  CaseChange change_;
+  bool sensitive_;
+  std::unordered_set<std::string> stop_words_;  // in lower case where that does not matter
+};
+
 void infer_normalizer(InferContext& context) {
-  case_change(context.attributes());
+  context.prepared<Normalizer>();  // checks the attributes
   const auto& shape = context.input_shape(0);
   if (!shape) return context.set_output(0, DataType::string, std::nullopt);
   const int rank = shape->rank();
@@ -34,19 +57,11 @@ void infer_normalizer(InferContext& context) {
 }
 
 void evaluate_normalizer(EvaluateContext& context) {
-  const AttributeReader& attributes = context.attributes();
-  const bool sensitive = attributes.i("is_case_sensitive") != 0;
-  const auto key = [&](const std::string& word) { return sensitive ? word : to_lower(word); };
-  std::unordered_set<std::string> stop_words;
-  for (const std::string& word : attributes.strings("stopwords")) stop_words.insert(key(word));
-  const CaseChange change = case_change(attributes);
+  const auto& normalizer = context.prepared<Normalizer>();
   std::vector<std::string> kept;
   const Tensor& x = context.input(0);
   for (const std::string& word : x.values<std::string>()) {
-    if (!stop_words.empty() && stop_words.contains(key(word))) continue;
-    kept.push_back(change == CaseChange::lower   ? to_lower(word)
-                   : change == CaseChange::upper ? to_upper(word)
-                                                 : word);
+    if (!normalizer.drops(word)) kept.push_back(normalizer.change(word));
   }
   if (kept.empty()) kept.emplace_back();  // what the specification gives where nothing is left
   const auto count = static_cast<int64_t>(kept.size());
@@ -66,7 +81,8 @@ OpDef string_normalizer_op() {
                          {"locale", AttributeType::string, Optional{}},
                          {"stopwords", AttributeType::strings, std::vector<std::string>{}}},
           .infer = infer_normalizer,
-          .evaluate = evaluate_normalizer};
+          .evaluate = evaluate_normalizer,
+          .prepare = prepare_as<Normalizer>};
 }
 
 }  // namespace plica

@@ -9,6 +9,8 @@ void build_convolution(PlanBuilder& builder, const LoweredOp& op, const Convolut
 void build_deconvolution(PlanBuilder& builder, const LoweredOp& op, const ConvolutionParams& params);
 void build_pooling(PlanBuilder& builder, const LoweredOp& op, const PoolingParams& params);
 void build_matmul(PlanBuilder& builder, const LoweredOp& op, const MatMulParams& params);
+void build_integer_product(PlanBuilder& builder, const LoweredOp& op, const IntegerProductParams& params);
+void build_elementwise(PlanBuilder& builder, const LoweredOp& op, const ElementwiseParams& params);
 void build_softmax(PlanBuilder& builder, const LoweredOp& op, const SoftmaxParams& params);
 void build_layer_norm(PlanBuilder& builder, const LoweredOp& op, const LayerNormParams& params);
 void build_reduce_mean(PlanBuilder& builder, const LoweredOp& op, const ReduceMeanParams& params);

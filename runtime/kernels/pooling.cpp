@@ -7,6 +7,7 @@ namespace plica {
 void build_pooling(PlanBuilder& builder, const LoweredOp& op, const PoolingParams& p) {
   using onednn::Layout;
   const Dims& x = builder.value(op.inputs[0]).dims;
+  const DataType type = builder.value(op.inputs[0]).type;
   const Dims& y = builder.value(op.outputs[0]).dims;
   onednn::PoolingShape shape;
   switch (p.kind) {
@@ -25,12 +26,14 @@ void build_pooling(PlanBuilder& builder, const LoweredOp& op, const PoolingParam
   shape.dilations = p.window.dilations;
   shape.pads_begin = p.window.pads_begin;
   shape.pads_end = p.window.pads_end;
-  const Layout here = onednn::layout_of(*builder.placement(op.inputs[0]).desc);
-  std::vector<Layout> layouts = {here, builder.layout(), Layout::channels_last, Layout::row_major};
+  const Placement source = builder.placement(op.inputs[0]);
+  std::vector<Layout> layouts = {source.desc ? onednn::layout_of(*source.desc) : Layout::row_major};
+  if (type == DataType::float32) layouts.push_back(builder.layout());
+  layouts.insert(layouts.end(), {Layout::channels_last, Layout::row_major});
   for (const bool accept_slow : {false, true}) {
     for (Layout layout : layouts) {
-      shape.source = onednn::desc_of(x, layout);
-      shape.destination = onednn::desc_of(y, layout);
+      shape.source = onednn::desc_of(x, layout, type);
+      shape.destination = onednn::desc_of(y, layout, type);
       auto primitive = onednn::pooling(shape);
       if (!primitive || primitive->implementation.find("ref") != std::string::npos) continue;
       if (!accept_slow && primitive->implementation.find("jit") == std::string::npos) continue;

@@ -4,6 +4,7 @@
 #include <numeric>
 
 #include "engine/core/checked.h"
+#include "engine/core/fail.h"
 
 namespace plica::onednn {
 
@@ -15,7 +16,39 @@ dnnl::engine& cpu_engine() {
   return *engine;
 }
 
+bool has_exact_int8() {
+  // The values are sets of features, one bit each.
+  const auto has = [isa = static_cast<unsigned>(dnnl::get_effective_cpu_isa())](dnnl::cpu_isa wanted) {
+    return (isa & static_cast<unsigned>(wanted)) == static_cast<unsigned>(wanted);
+  };
+  return has(dnnl::cpu_isa::avx512_core_vnni) || has(dnnl::cpu_isa::avx2_vnni);
+}
+
 namespace {
+
+memory::data_type type_of(DataType type) {
+  switch (type) {
+    case DataType::float32:
+      return memory::data_type::f32;
+    case DataType::int32:
+      return memory::data_type::s32;
+    case DataType::int8:
+      return memory::data_type::s8;
+    case DataType::uint8:
+      return memory::data_type::u8;
+    default:
+      fail(ErrorCode::internal, "oneDNN is asked for {}", to_string(type));
+  }
+}
+
+// The same dims and type in another layout.
+Desc with_strides(const Desc& desc, const Dims& strides) {
+#if DNNL_VERSION_MAJOR >= 3
+  return Desc(dims_of(desc), desc.get_data_type(), strides);
+#else
+  return Desc(dims_of(desc), desc.data_type(), strides);
+#endif
+}
 
 #if DNNL_VERSION_MAJOR >= 3
 struct Blocking {
@@ -50,32 +83,40 @@ Dims row_major_strides(const Dims& dims) {
 
 }  // namespace
 
-Desc strided(const Dims& dims, const Dims& strides) { return Desc(dims, memory::data_type::f32, strides); }
+Desc strided(const Dims& dims, const Dims& strides, DataType type) { return Desc(dims, type_of(type), strides); }
 
-Desc row_major(const Dims& dims) {
-  if (dims.empty()) return row_major({1});
-  return strided(dims, row_major_strides(dims));
+Desc row_major(const Dims& dims, DataType type) {
+  if (dims.empty()) return row_major({1}, type);
+  return strided(dims, row_major_strides(dims), type);
 }
 
-Desc any_layout(const Dims& dims) { return Desc(dims, memory::data_type::f32, memory::format_tag::any); }
+Desc any_layout(const Dims& dims, DataType type) {
+  return Desc(dims, type_of(type), memory::format_tag::any);
+}
 
-Desc desc_of(const Dims& dims, Layout layout) {
+Desc desc_of(const Dims& dims, Layout layout, DataType type) {
   using Tag = memory::format_tag;
   const size_t rank = dims.size();
-  if (layout == Layout::row_major || rank < 3 || rank > 5) return row_major(dims);
+  if (layout == Layout::row_major || rank < 3 || rank > 5) return row_major(dims, type);
   static constexpr Tag kTags[3][3] = {{Tag::nwc, Tag::nCw8c, Tag::nCw16c},
                                       {Tag::nhwc, Tag::nChw8c, Tag::nChw16c},
                                       {Tag::ndhwc, Tag::nCdhw8c, Tag::nCdhw16c}};
   const int column = layout == Layout::channels_last ? 0 : layout == Layout::blocked8 ? 1 : 2;
-  return Desc(dims, memory::data_type::f32, kTags[rank - 3][column]);
+  return Desc(dims, type_of(type), kTags[rank - 3][column]);
 }
 
 Layout layout_of(const Desc& desc) {
   const int64_t block = channel_block(desc);
   if (block == 8) return Layout::blocked8;
   if (block == 16) return Layout::blocked16;
-  const bool last =
-      !is_row_major(desc) && same_placement(desc, desc_of(dims_of(desc), Layout::channels_last));
+  if (is_row_major(desc)) return Layout::row_major;
+  const Dims dims = dims_of(desc);
+  // Channels-last strides are those of the dims with the channels at the end.
+  Dims moved = dims;
+  if (moved.size() >= 3) std::rotate(moved.begin() + 1, moved.begin() + 2, moved.end());
+  Dims strides = row_major_strides(moved);
+  if (moved.size() >= 3) std::rotate(strides.begin() + 1, strides.end() - 1, strides.end());
+  const bool last = dims.size() >= 3 && dims.size() <= 5 && same_placement(desc, with_strides(desc, strides));
   return last ? Layout::channels_last : Layout::row_major;
 }
 
@@ -89,7 +130,9 @@ Dims dims_of(const Desc& desc) {
 
 size_t bytes_of(const Desc& desc) { return desc.get_size(); }
 
-bool is_row_major(const Desc& desc) { return same_placement(desc, row_major(dims_of(desc))); }
+bool is_row_major(const Desc& desc) {
+  return same_placement(desc, with_strides(desc, row_major_strides(dims_of(desc))));
+}
 
 std::optional<std::vector<Axis>> axes_of_memory(const Desc& desc) {
   const auto b = blocking_of(desc);

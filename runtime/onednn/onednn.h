@@ -13,6 +13,7 @@
 #include <string>
 #include <vector>
 
+#include "engine/core/data_type.h"
 #include "engine/core/shape.h"
 
 namespace plica::onednn {
@@ -21,17 +22,21 @@ using Desc = dnnl::memory::desc;
 
 dnnl::engine& cpu_engine();
 
-// ---- descriptors of float32 memory
+// Products of uint8 or int8 by int8 are summed in 32 bits, exactly. Older CPUs add pairs of them in saturating 16 bits
+// first, or have their weights halved against that: there the results depend on the CPU.
+bool has_exact_int8();
+
+// ---- descriptors of memory: float32, int32, int8, uint8
 
 // Row-major. Rank 0 is described as one element.
-Desc row_major(const Dims& dims);
-Desc strided(const Dims& dims, const Dims& strides);
+Desc row_major(const Dims& dims, DataType type = DataType::float32);
+Desc strided(const Dims& dims, const Dims& strides, DataType type = DataType::float32);
 // The layout is for oneDNN to choose.
-Desc any_layout(const Dims& dims);
+Desc any_layout(const Dims& dims, DataType type = DataType::float32);
 
 // The layouts of activations [N, C, spatial...].
 enum class Layout { row_major, channels_last, blocked8, blocked16 };
-Desc desc_of(const Dims& dims, Layout layout);
+Desc desc_of(const Dims& dims, Layout layout, DataType type = DataType::float32);
 
 // Which of these it is; row_major for anything else.
 Layout layout_of(const Desc& desc);
@@ -69,6 +74,11 @@ struct Primitive {
 // What happens to a result before it is stored, in order.
 class PostOps {
  public:
+  // Of an integer product: (sum + bias) * factor, for each position of axis `axis` of `rank`, or one for all. Before
+  // anything else. When the primitive does not keep the factors, the number of the argument that must be them.
+  std::optional<int> scale(const std::vector<float>& factors, int axis, int rank);
+  // The source's zero point, an int32, is the argument of this number. Padding is that zero.
+  int subtract_source_zero_point();
   void eltwise(dnnl::algorithm algorithm, float alpha, float beta);
   void sum();  // adds what the destination held
   void binary(dnnl::algorithm algorithm, const Desc& operand);
@@ -77,6 +87,9 @@ class PostOps {
 
  private:
   dnnl::post_ops ops_;
+  std::vector<float> factors_;
+  int factors_mask_ = 0;
+  bool source_zero_point_ = false;
 };
 // The argument number of the operand of post-op `index`.
 int post_op_argument(int index);

@@ -20,9 +20,40 @@ void PostOps::binary(dnnl::algorithm algorithm, const Desc& operand) {
   ops_.append_binary(algorithm, operand);
 }
 
+std::optional<int> PostOps::scale(const std::vector<float>& factors, int axis, int rank) {
+  const auto count = static_cast<int64_t>(factors.size());
+#if DNNL_VERSION_MAJOR >= 3
+  // Its own scales come before the bias.
+  if (count == 1) {
+    eltwise(dnnl::algorithm::eltwise_linear, factors[0], 0);
+    return std::nullopt;
+  }
+  Dims dims(static_cast<size_t>(rank), 1);
+  dims[static_cast<size_t>(axis)] = count;
+  binary(dnnl::algorithm::binary_mul, row_major(dims));
+  return post_op_argument(size() - 1);
+#else
+  (void)rank;
+  factors_ = factors;
+  factors_mask_ = count == 1 ? 0 : 1 << axis;
+  return std::nullopt;
+#endif
+}
+
+int PostOps::subtract_source_zero_point() {
+  source_zero_point_ = true;
+  return DNNL_ARG_ATTR_ZERO_POINTS | DNNL_ARG_SRC;
+}
+
 dnnl::primitive_attr PostOps::attributes() const {
   dnnl::primitive_attr attributes;
   attributes.set_scratchpad_mode(dnnl::scratchpad_mode::user);
+#if DNNL_VERSION_MAJOR >= 3
+  if (source_zero_point_) attributes.set_zero_points_mask(DNNL_ARG_SRC, 0);
+#else
+  if (source_zero_point_) attributes.set_zero_points(DNNL_ARG_SRC, 0, {DNNL_RUNTIME_S32_VAL});
+  if (!factors_.empty()) attributes.set_output_scales(factors_mask_, factors_);
+#endif
   if (ops_.len() > 0) attributes.set_post_ops(ops_);
   return attributes;
 }

@@ -34,6 +34,13 @@ double multiply_adds(const LoweredGraph& graph, const LoweredOp& op) {
     const Dims& a = graph.value(op.inputs[0]).dims;
     return elements(op.outputs[0]) * static_cast<double>(a[a.size() - (p->transpose_a ? 2 : 1)]);
   }
+  if (const auto* p = op.get_if<IntegerProductParams>()) {
+    const Dims& w = graph.value(op.inputs[1]).dims;
+    const double terms = p->convolution
+                             ? elements(op.inputs[1]) / static_cast<double>(std::max<int64_t>(w[0], 1))
+                             : static_cast<double>(w[w.size() - 2]);
+    return elements(op.outputs[0]) * terms;
+  }
   return 0;
 }
 
@@ -103,7 +110,8 @@ bool PlanBuilder::is_small(const LoweredOp& op) const {
   for (int v : op.outputs) {
     if (v >= 0) result += static_cast<double>(checked_elements(graph_.value(v).dims));
   }
-  return multiply_adds(graph_, op) + (elements + result) * kPerElement < kSmall;
+  const double faster = op.is<IntegerProductParams>() ? 4 : 1;  // than with float32
+  return multiply_adds(graph_, op) / faster + (elements + result) * kPerElement < kSmall;
 }
 
 // ---- places
@@ -173,12 +181,14 @@ Placement PlanBuilder::packed(const Tensor& tensor, const onednn::Desc& from, co
 Placement PlanBuilder::in_layout(int v, const onednn::Desc& desc) {
   const LoweredValue& value = graph_.value(v);
   if (value.constant.defined() && places_[static_cast<size_t>(v)].empty()) {
-    return packed(value.constant, onednn::row_major(value.dims), desc);
+    return packed(value.constant, onednn::row_major(value.dims, value.type), desc);
   }
   for (const Placement& p : places_[static_cast<size_t>(v)]) {
-    if (p.desc && onednn::same_placement(*p.desc, desc)) return {p.storage, p.offset, desc};
+    if (p.desc ? onednn::same_placement(*p.desc, desc) : onednn::is_row_major(desc))
+      return {p.storage, p.offset, desc};
   }
-  const Placement from = placement(v);
+  Placement from = placement(v);
+  if (!from.desc) from.desc = onednn::row_major(value.dims, value.type);
   Placement to = allocate_temporary(desc);
   reorder(current_ ? node_names(*current_) : std::string(), from, to);
   record(v, to);
@@ -187,7 +197,11 @@ Placement PlanBuilder::in_layout(int v, const onednn::Desc& desc) {
 
 Placement PlanBuilder::row_major(int v) {
   const LoweredValue& value = graph_.value(v);
-  return value.type == DataType::float32 ? in_layout(v, onednn::row_major(value.dims)) : placement(v);
+  if (value.type == DataType::float32) return in_layout(v, onednn::row_major(value.dims));
+  Placement p = placement(v);
+  if (p.desc) p = in_layout(v, onednn::row_major(value.dims, value.type));
+  p.desc.reset();
+  return p;
 }
 
 Placement PlanBuilder::allocate_temporary(const onednn::Desc& desc) {

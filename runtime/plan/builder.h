@@ -27,7 +27,7 @@ struct BuildOptions {
   bool winograd = true;
 };
 
-// Where a value lies. `desc` is absent for what is not float32: then it is row-major.
+// Where a value lies. Without `desc` it is row-major; what is float32 always has one.
 struct Placement {
   int storage = -1;
   size_t offset = 0;
@@ -49,7 +49,7 @@ class PlanBuilder {
 
   // Where the value lies now, as its producer left it; a constant in row-major order.
   Placement placement(int v);
-  // The float32 value in this layout: where it lies already, or reordered by a step.
+  // The value in this layout, whose type is the value's: where it lies already, or reordered by a step.
   Placement in_layout(int v, const onednn::Desc& desc);
   Placement row_major(int v);
   // Constant weights in a layout; `from` describes the row-major tensor's elements as the primitive sees

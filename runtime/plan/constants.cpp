@@ -33,8 +33,6 @@ std::shared_ptr<const Constant> pack(const Tensor& tensor, const onednn::Desc& f
 
 std::shared_ptr<const Constant> ConstantCache::get(const Tensor& tensor, const onednn::Desc& from,
                                                    const onednn::Desc& to) {
-  require(tensor.type() == DataType::float32, ErrorCode::internal, "packing a constant of type {}",
-          to_string(tensor.type()));
   std::lock_guard lock(mutex_);
   auto& known = by_source_[tensor.raw()];
   std::erase_if(known, [](const auto& weak) { return weak.expired(); });

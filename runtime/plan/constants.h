@@ -21,7 +21,7 @@ struct Constant {
 
 class ConstantCache {
  public:
-  // The float32 tensor, read as `from` describes, in the layout `to`.
+  // The tensor, read as `from` describes, in the layout `to`.
   std::shared_ptr<const Constant> get(const Tensor& tensor, const onednn::Desc& from, const onednn::Desc& to);
 
  private:

@@ -113,10 +113,11 @@ std::optional<PlannedKernel> planned_kernel(std::string_view op_type) {
 }
 
 void lower_known_node(LoweredGraph& graph, const Node& node, LoweredOp& op) {
-  if (!node.domain().empty() || op.outputs.empty() || op.outputs[0] < 0 || op.inputs.empty() ||
+  if (op.outputs.empty() || op.outputs[0] < 0 || op.inputs.empty() ||
       op.inputs[0] < 0)
     return;
   Lowerer l{graph, node, op, AttributeReader(node)};
+  if (lower_quantized(l) || !node.domain().empty()) return;
   if (try_table(kViewTable, l)) return;
   if (l.in(0).type != DataType::float32 || l.out().type != DataType::float32) return;
   if (l.empty(1)) return;

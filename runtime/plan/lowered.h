@@ -6,6 +6,7 @@
 // `pointwise` is nothing but such a chain on its first input. The graph itself is never edited.
 #pragma once
 
+#include <optional>
 #include <string>
 #include <variant>
 #include <vector>
@@ -92,6 +93,20 @@ struct PoolingParams {  // inputs: x
 struct MatMulParams {  // inputs: a [..., M, K], b [..., K, N], [bias of N]
   bool transpose_a = false, transpose_b = false;
 };
+// Sums of products of 8-bit integers, (x - x_zero) by w, exact. Then, by the type of the output:
+//   int32:        sum
+//   int8, uint8:  saturate(round((sum + bias) * factor) + zero), ties to even
+//   float32:      sum * factor
+struct IntegerProductParams {  // inputs: x [..., M, K] or [N, C, ...], w (int8), x_zero or -1, bias or -1 (float32)
+  std::optional<ConvolutionParams> convolution;  // none: a matrix product
+  std::vector<float> factors;                    // one, or one for each channel or column; none for int32
+  int zero = 0;
+  std::vector<int> node_inputs;  // those of the node; what is no constant is among the inputs too
+};
+// One element of the output for each of `data`, inputs of its dims, whatever the order; the other inputs are constants.
+struct ElementwiseParams {  // inputs: the node's
+  std::vector<int> data;    // positions among the inputs
+};
 struct SoftmaxParams {  // inputs: x
   int axis = 0;
   bool log = false;  // LogSoftmax: the logarithm of it, along the last axis only
@@ -121,7 +136,8 @@ struct EvaluateParams {};   // inputs: the node's; by its kernel in engine/ops, 
 struct DynamicParams {};
 
 using LoweredParams =
-    std::variant<PointwiseParams, ConvolutionParams, PoolingParams, MatMulParams, SoftmaxParams,
+    std::variant<PointwiseParams, ConvolutionParams, PoolingParams, MatMulParams, IntegerProductParams,
+                 ElementwiseParams, SoftmaxParams,
                  LayerNormParams, ReduceMeanParams, ConcatParams, TransposeParams, SliceParams,
                  ResampleParams, ViewParams, EvaluateParams, DynamicParams>;
 

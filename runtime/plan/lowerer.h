@@ -92,6 +92,10 @@ void lower_gemm(Lowerer& l);
 void lower_softmax(Lowerer& l);
 void lower_layer_norm(Lowerer& l);
 
+// ---- lower_quantized.cpp
+// Operators on 8-bit integers; false when the node is none that has a lowering.
+bool lower_quantized(Lowerer& l);
+
 // ---- lower_layout.cpp
 void lower_view(Lowerer& l);
 void lower_dropout(Lowerer& l);

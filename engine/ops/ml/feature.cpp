@@ -98,49 +98,44 @@ void evaluate_feature_vectorizer(EvaluateContext& context) {
 
 // ---- OneHotEncoder: y[..., c] = x[...] is category c
 
-size_t category_count(const AttributeReader& attributes) {
-  const size_t of_ints = attributes.ints("cats_int64s").size(),
-               of_strings = attributes.strings("cats_strings").size();
-  require((of_ints == 0) != (of_strings == 0), ErrorCode::invalid_model,
-          "one of the attributes cats_int64s and cats_strings must give categories");
-  return std::max(of_ints, of_strings);
-}
+struct Categories : Vocabulary {
+  explicit Categories(const AttributeReader& attributes)
+      : Vocabulary(attributes, "cats_int64s", "cats_strings", "categories") {}
+};
 
 void infer_one_hot_encoder(InferContext& context) {
-  const auto count = static_cast<int64_t>(category_count(context.attributes()));
+  const auto& categories = context.prepared<Categories>();
   const DataType type = context.input_type(0);
-  const bool of_strings = !context.attributes().strings("cats_strings").empty();
+  const bool of_strings = categories.type() == DataType::string;
   require(type == DataType::undefined || (type == DataType::string) == of_strings, ErrorCode::invalid_model,
           "the categories are {}, the input is of type {}", of_strings ? "strings" : "integers",
           to_string(type));
   std::optional<Shape> shape = context.input_shape(0);
-  if (shape) shape->push_back(count);
+  if (shape) shape->push_back(categories.size());
   context.set_output(0, DataType::float32, std::move(shape));
 }
 
 template <class T>
-void encode_one_hot(const Tensor& x, const std::vector<T>& categories, bool zeros, Tensor& out) {
-  const Lookup<T> lookup{std::span<const T>(categories)};
-  const auto count = static_cast<int64_t>(categories.size());
+void encode_one_hot(const Tensor& x, const Vocabulary& categories, bool zeros, Tensor& out) {
   float* to = out.mutable_data<float>();
   std::fill_n(to, out.size(), 0.0f);
   for (const T& value : x.values<T>()) {
-    const int64_t place = lookup.find(value);
+    const int64_t place = categories.find(value);
     require(place >= 0 || zeros, ErrorCode::invalid_argument,
             "the input has an element that is no category, and zeros is 0");
     if (place >= 0) to[place] = 1;
-    to += count;
+    to += categories.size();
   }
 }
 
 void evaluate_one_hot_encoder(EvaluateContext& context) {
-  const AttributeReader& attributes = context.attributes();
   const Tensor& x = context.input(0);
-  const bool zeros = attributes.i("zeros") != 0;
+  const auto& categories = context.prepared<Categories>();
+  const bool zeros = context.attributes().i("zeros") != 0;
   if (x.type() == DataType::string) {
-    encode_one_hot(x, attributes.strings("cats_strings"), zeros, context.output());
+    encode_one_hot<std::string>(x, categories, zeros, context.output());
   } else {
-    encode_one_hot(cast_tensor(x, DataType::int64), attributes.ints("cats_int64s"), zeros, context.output());
+    encode_one_hot<int64_t>(cast_tensor(x, DataType::int64), categories, zeros, context.output());
   }
 }
 
@@ -165,7 +160,8 @@ std::vector<OpDef> feature_ops() {
                           strings("cats_strings"),
                           {"zeros", AttributeType::int_, int64_t{1}}},
            .infer = infer_one_hot_encoder,
-           .evaluate = evaluate_one_hot_encoder}};
+           .evaluate = evaluate_one_hot_encoder,
+           .prepare = prepare_as<Categories>}};
 }
 
 }  // namespace plica::ml

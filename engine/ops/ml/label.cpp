@@ -1,6 +1,8 @@
 // CategoryMapper and LabelEncoder: each element is looked up among keys and gives the value of the same
 // place, or a default.
+#include <algorithm>
 #include <numeric>
+#include <variant>
 
 #include "engine/core/checked.h"
 #include "engine/core/dispatch.h"
@@ -14,12 +16,25 @@ namespace {
 using LabelTypes = TypeList<std::string, int64_t, float, int32_t, int16_t, double>;
 constexpr TypeSet kLabelTypes = {DataType::string, DataType::int64, DataType::float32};
 
-// The mapping that a node describes: keys and values are of rank 1 and of one length, the default has one
-// element.
+using AnyLookup = std::variant<Lookup<std::string>, Lookup<int64_t>, Lookup<float>, Lookup<int32_t>,
+                               Lookup<int16_t>, Lookup<double>>;
+
+// Keys and values are of rank 1 and of one length, the default has one element.
 struct Mapping {
   Tensor keys;
   Tensor values;
   Tensor fallback;
+  AnyLookup lookup;  // refers to the keys' strings
+
+  Mapping(Tensor k, Tensor v, Tensor f)
+      : keys(std::move(k)), values(std::move(v)), fallback(std::move(f)), lookup(lookup_of(keys)) {}
+
+ private:
+  static AnyLookup lookup_of(const Tensor& keys) {
+    return dispatch<LabelTypes>(keys.type(), [&]<class K>(std::type_identity<K>) -> AnyLookup {
+      return Lookup<K>(keys.values<K>());
+    });
+  }
 };
 
 template <class T>
@@ -84,59 +99,80 @@ Tensor default_of(const AttributeReader& attributes, DataType type) {
   }
 }
 
-Mapping label_encoder_mapping(const AttributeReader& attributes, DataType) {
-  Mapping m{list_attribute(attributes, "keys"), list_attribute(attributes, "values"), {}};
-  m.fallback = default_of(attributes, m.values.type());
-  require(m.keys.size() == m.values.size(), ErrorCode::invalid_model, "{} keys, but {} values", m.keys.size(),
-          m.values.size());
-  return m;
+// Those that a node describes, each from keys of another type.
+using Mappings = std::vector<Mapping>;
+
+Mappings label_encoder_mapping(const AttributeReader& attributes) {
+  Tensor keys = list_attribute(attributes, "keys"), values = list_attribute(attributes, "values");
+  Tensor fallback = default_of(attributes, values.type());
+  require(keys.size() == values.size(), ErrorCode::invalid_model, "{} keys, but {} values", keys.size(),
+          values.size());
+  Mappings mappings;
+  mappings.emplace_back(std::move(keys), std::move(values), std::move(fallback));
+  return mappings;
 }
 
-// Between strings and integers, by the type of the input.
-Mapping between(const AttributeReader& attributes, DataType input, Tensor strings, Tensor ints) {
-  if (input == DataType::string)
-    return {std::move(strings), std::move(ints), one(attributes.i("default_int64"))};
-  return {std::move(ints), std::move(strings), one(attributes.s("default_string"))};
+Mappings between(const AttributeReader& attributes, const Tensor& strings, const Tensor& ints) {
+  Mappings mappings;
+  mappings.emplace_back(strings, ints, one(attributes.i("default_int64")));
+  mappings.emplace_back(ints, strings, one(attributes.s("default_string")));
+  return mappings;
 }
 
-Mapping category_mapping(const AttributeReader& attributes, DataType input) {
+Mappings category_mapping(const AttributeReader& attributes) {
   const auto strings = attributes.strings("cats_strings");
   const auto ints = attributes.ints("cats_int64s");
   require(strings.size() == ints.size(), ErrorCode::invalid_model,
           "cats_strings has {} elements, cats_int64s {}, they must be parallel", strings.size(), ints.size());
-  return between(attributes, input, list_of(strings), list_of(ints));
+  return between(attributes, list_of(strings), list_of(ints));
 }
 
 // Opset 1: the integers are the places of the strings.
-Mapping class_mapping(const AttributeReader& attributes, DataType input) {
+Mappings class_mapping(const AttributeReader& attributes) {
   const auto strings = attributes.strings("classes_strings");
   std::vector<int64_t> places(strings.size());
   std::iota(places.begin(), places.end(), int64_t{0});
-  return between(attributes, input, list_of(strings), list_of(places));
+  return between(attributes, list_of(strings), list_of(places));
 }
 
-template <Mapping (*mapping_of)(const AttributeReader&, DataType)>
+// What mappings_of makes of a node.
+template <Mappings (*mappings_of)(const AttributeReader&)>
+class Encoder {
+ public:
+  explicit Encoder(const AttributeReader& attributes) : mappings_(mappings_of(attributes)) {}
+
+  const Mapping& from(DataType type) const {
+    const auto it = std::ranges::find(mappings_, type, [](const Mapping& m) { return m.keys.type(); });
+    require(it != mappings_.end(), ErrorCode::invalid_model, "the keys are of type {}, the input {}",
+            to_string(mappings_.front().keys.type()), to_string(type));
+    return *it;
+  }
+
+ private:
+  Mappings mappings_;
+};
+
+template <Mappings (*mappings_of)(const AttributeReader&)>
 void infer_mapping(InferContext& context) {
   const DataType type = context.input_type(0);
   if (type == DataType::undefined) return context.set_output(0, DataType::undefined, context.input_shape(0));
-  const Mapping m = mapping_of(context.attributes(), type);
-  require(m.keys.type() == type, ErrorCode::invalid_model, "the keys are of type {}, the input {}",
-          to_string(m.keys.type()), to_string(type));
+  const Mapping& m = context.prepared<Encoder<mappings_of>>().from(type);
   context.set_output(0, m.values.type(), context.input_shape(0));
 }
 
-template <Mapping (*mapping_of)(const AttributeReader&, DataType)>
+template <Mappings (*mappings_of)(const AttributeReader&)>
 void evaluate_mapping(EvaluateContext& context) {
   const Tensor& x = context.input(0);
-  const Mapping m = mapping_of(context.attributes(), x.type());
+  const Mapping& m = context.prepared<Encoder<mappings_of>>().from(x.type());
   std::vector<int64_t> places(static_cast<size_t>(x.size()));
-  dispatch<LabelTypes>(x.type(), [&]<class K>(std::type_identity<K>) {
-    const Lookup<K> lookup(m.keys.values<K>());
-    const K* in = x.data<K>();
-    parallel_for(x.size(), 4096, [&](int64_t begin, int64_t end) {
-      for (int64_t i = begin; i < end; ++i) places[static_cast<size_t>(i)] = lookup.find(in[i]);
-    });
-  });
+  std::visit(
+      [&]<class K>(const Lookup<K>& lookup) {
+        const K* in = x.data<K>();
+        parallel_for(x.size(), 4096, [&, in](int64_t begin, int64_t end) {
+          for (int64_t i = begin; i < end; ++i) places[static_cast<size_t>(i)] = lookup.find(in[i]);
+        });
+      },
+      m.lookup);
   dispatch<LabelTypes>(m.values.type(), [&]<class V>(std::type_identity<V>) {
     const V *values = m.values.data<V>(), *fallback = m.fallback.data<V>();
     V* out = context.output().mutable_data<V>();
@@ -144,13 +180,14 @@ void evaluate_mapping(EvaluateContext& context) {
   });
 }
 
-template <Mapping (*mapping_of)(const AttributeReader&, DataType)>
+template <Mappings (*mappings_of)(const AttributeReader&)>
 OpDef mapping_op(std::string_view name, TypeSet input, std::vector<AttributeDef> attributes) {
   return {.name = name,
           .input_types = {input},
           .attributes = std::move(attributes),
-          .infer = infer_mapping<mapping_of>,
-          .evaluate = evaluate_mapping<mapping_of>};
+          .infer = infer_mapping<mappings_of>,
+          .evaluate = evaluate_mapping<mappings_of>,
+          .prepare = prepare_as<Encoder<mappings_of>>};
 }
 
 }  // namespace

@@ -48,21 +48,24 @@ int64_t row_grain(const LinearModel& m) {
 
 // ---- LinearRegressor
 
-LinearModel regressor_model(const AttributeReader& attributes) {
-  return linear_model(attributes, attributes.i("targets"));
-}
+struct Regressor {
+  LinearModel model;
+  PostTransform transform;
+
+  explicit Regressor(const AttributeReader& attributes)
+      : model(linear_model(attributes, attributes.i("targets"))),
+        transform(post_transform(attributes.s("post_transform"))) {}
+};
 
 void infer_linear_regressor(InferContext& context) {
-  const LinearModel m = regressor_model(context.attributes());
-  post_transform(context.attributes().s("post_transform"));
+  const LinearModel& m = context.prepared<Regressor>().model;
   const RowDims rows = infer_rows(context.input_shape(0));
   require_features(rows.features, m.features());
   context.set_output(0, DataType::float32, Shape{rows.count, m.targets});
 }
 
 void evaluate_linear_regressor(EvaluateContext& context) {
-  const LinearModel m = regressor_model(context.attributes());
-  const PostTransform transform = post_transform(context.attributes().s("post_transform"));
+  const auto& [m, transform] = context.prepared<Regressor>();
   const Tensor x = cast_tensor(context.input(0), DataType::float32);
   const Rows rows = rows_of(x.dims());
   float* out = context.output().mutable_data<float>();
@@ -104,7 +107,7 @@ struct Classifier {
 };
 
 void infer_linear_classifier(InferContext& context) {
-  const Classifier c(context.attributes());
+  const auto& c = context.prepared<Classifier>();
   const RowDims rows = infer_rows(context.input_shape(0));
   require_features(rows.features, c.model.features());
   context.set_output(0, c.labels.type(), Shape{rows.count});
@@ -112,7 +115,7 @@ void infer_linear_classifier(InferContext& context) {
 }
 
 void evaluate_linear_classifier(EvaluateContext& context) {
-  const Classifier c(context.attributes());
+  const auto& c = context.prepared<Classifier>();
   const Tensor x = cast_tensor(context.input(0), DataType::float32);
   const Rows rows = rows_of(x.dims());
   Tensor scores(DataType::float32, {rows.count, c.scores()});
@@ -154,7 +157,8 @@ std::vector<OpDef> linear_model_ops() {
                           {"multi_class", AttributeType::int_, int64_t{0}},
                           kPostTransform},
            .infer = infer_linear_classifier,
-           .evaluate = evaluate_linear_classifier},
+           .evaluate = evaluate_linear_classifier,
+           .prepare = prepare_as<Classifier>},
           {.name = "LinearRegressor",
            .input_types = {kNumbers},
            .attributes = {floats("coefficients"),
@@ -162,7 +166,8 @@ std::vector<OpDef> linear_model_ops() {
                           {"targets", AttributeType::int_, int64_t{1}},
                           kPostTransform},
            .infer = infer_linear_regressor,
-           .evaluate = evaluate_linear_regressor}};
+           .evaluate = evaluate_linear_regressor,
+           .prepare = prepare_as<Regressor>}};
 }
 
 }  // namespace plica::ml

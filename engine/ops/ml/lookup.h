@@ -1,5 +1,5 @@
 // Finds the place of a value in a list of keys: in linear time to build, in constant time to ask. Of repeated
-// keys the last counts. All NaNs are one key, and so are the two zeros.
+// keys the last counts. All NaNs are one key, and so are the two zeros. Thread safety: immutable once built.
 #pragma once
 
 #include <bit>
@@ -9,6 +9,10 @@
 #include <string_view>
 #include <type_traits>
 #include <unordered_map>
+#include <vector>
+
+#include "engine/core/fail.h"
+#include "engine/ops/attribute_reader.h"
 
 namespace plica::ml {
 
@@ -43,6 +47,37 @@ class Lookup {
   }
 
   std::unordered_map<Key, int64_t> places_;
+};
+
+// Keys that are integers or strings.
+class Vocabulary {
+ public:
+  // From the attributes of these names, exactly one of which has keys; throws invalid_model, and says that it
+  // must give `what`.
+  Vocabulary(const AttributeReader& attributes, std::string_view ints, std::string_view strings,
+             std::string_view what)
+      : ints_(attributes.ints(ints)),
+        strings_(attributes.strings(strings)),
+        of_int_(ints_),
+        of_string_(strings_) {
+    require(ints_.empty() != strings_.empty(), ErrorCode::invalid_model,
+            "one of the attributes {} and {} must give {}", ints, strings, what);
+  }
+  Vocabulary(const Vocabulary&) = delete;
+  Vocabulary& operator=(const Vocabulary&) = delete;
+
+  int64_t size() const { return static_cast<int64_t>(ints_.empty() ? strings_.size() : ints_.size()); }
+  DataType type() const { return ints_.empty() ? DataType::string : DataType::int64; }
+
+  // -1 where the value is none of the keys.
+  int64_t find(int64_t value) const { return of_int_.find(value); }
+  int64_t find(const std::string& value) const { return of_string_.find(value); }
+
+ private:
+  std::vector<int64_t> ints_;
+  std::vector<std::string> strings_;
+  Lookup<int64_t> of_int_;
+  Lookup<std::string> of_string_;
 };
 
 }  // namespace plica::ml

@@ -101,56 +101,53 @@ void evaluate_cast_map(EvaluateContext& context) {
 // vectorizer's training leaves features out that it has not seen; the output is one row, as other
 // implementations have it.
 
-size_t vocabulary_size(const AttributeReader& attributes) {
-  const size_t of_ints = attributes.ints("int64_vocabulary").size(),
-               of_strings = attributes.strings("string_vocabulary").size();
-  require((of_ints == 0) != (of_strings == 0), ErrorCode::invalid_model,
-          "one of the attributes int64_vocabulary and string_vocabulary must give the vocabulary");
-  return std::max(of_ints, of_strings);
-}
+struct DictVocabulary : Vocabulary {
+  explicit DictVocabulary(const AttributeReader& attributes)
+      : Vocabulary(attributes, "int64_vocabulary", "string_vocabulary", "the vocabulary") {}
+};
 
 void infer_dict_vectorizer(InferContext& context) {
-  const auto size = static_cast<int64_t>(vocabulary_size(context.attributes()));
-  const DataType expected =
-      context.attributes().ints("int64_vocabulary").empty() ? DataType::string : DataType::int64;
+  const auto& vocabulary = context.prepared<DictVocabulary>();
   const MapTypes types = map_types(context.input(0));
-  require(types.key == DataType::undefined || types.key == expected, ErrorCode::invalid_model,
-          "the map's keys are of {}, the vocabulary of {}", to_string(types.key), to_string(expected));
-  context.set_output(0, types.value, Shape{1, size});
+  require(types.key == DataType::undefined || types.key == vocabulary.type(), ErrorCode::invalid_model,
+          "the map's keys are of {}, the vocabulary of {}", to_string(types.key),
+          to_string(vocabulary.type()));
+  context.set_output(0, types.value, Shape{1, vocabulary.size()});
 }
 
 template <class K>
-void vectorize(const Tensor& map, const std::vector<K>& vocabulary, Tensor& out) {
-  const Lookup<K> lookup{std::span<const K>(vocabulary)};
+void vectorize(const Tensor& map, const Vocabulary& vocabulary, Tensor& out) {
   const auto keys = keys_of(map).values<K>();
   dispatch<TypeList<int64_t, float, double, std::string>>(out.type(), [&]<class V>(std::type_identity<V>) {
     const V* values = values_of(map).template data<V>();
     V* to = out.mutable_data<V>();
     std::fill_n(to, out.size(), V{});
     for (size_t i = 0; i < keys.size(); ++i) {
-      if (const int64_t place = lookup.find(keys[i]); place >= 0) to[place] = values[i];
+      if (const int64_t place = vocabulary.find(keys[i]); place >= 0) to[place] = values[i];
     }
   });
 }
 
 void evaluate_dict_vectorizer(EvaluateContext& context) {
-  const AttributeReader& attributes = context.attributes();
   const Tensor& map = checked_map(context.input(0));
-  const auto ints = attributes.ints("int64_vocabulary");
-  const auto strings = attributes.strings("string_vocabulary");
-  Tensor& out =
-      context.allocate(0, values_of(map).type(), {1, static_cast<int64_t>(vocabulary_size(attributes))});
-  if (ints.empty()) {
-    vectorize(map, strings, out);
+  const auto& vocabulary = context.prepared<DictVocabulary>();
+  Tensor& out = context.allocate(0, values_of(map).type(), {1, vocabulary.size()});
+  if (vocabulary.type() == DataType::string) {
+    vectorize<std::string>(map, vocabulary, out);
   } else {
-    vectorize(map, ints, out);
+    vectorize<int64_t>(map, vocabulary, out);
   }
 }
 
 // ---- ZipMap: a map for each row, from labels to the row's elements
 
+struct ZipLabels : ClassLabels {
+  explicit ZipLabels(const AttributeReader& attributes)
+      : ClassLabels(attributes, "classlabels_int64s", "classlabels_strings") {}
+};
+
 void infer_zip_map(InferContext& context) {
-  const ClassLabels labels(context.attributes(), "classlabels_int64s", "classlabels_strings");
+  const auto& labels = context.prepared<ZipLabels>();
   const RowDims rows = infer_rows(context.input_shape(0));
   require(!rows.features.is_known() || rows.features.value() == static_cast<int64_t>(labels.size()),
           ErrorCode::invalid_model, "{} labels for rows of {}", labels.size(), to_string(rows.features));
@@ -162,7 +159,7 @@ void infer_zip_map(InferContext& context) {
 }
 
 void evaluate_zip_map(EvaluateContext& context) {
-  const ClassLabels labels(context.attributes(), "classlabels_int64s", "classlabels_strings");
+  const auto& labels = context.prepared<ZipLabels>();
   const Tensor& x = context.input(0);
   const Rows rows = rows_of(x.dims());
   std::vector<int32_t> all(labels.size());
@@ -193,12 +190,14 @@ std::vector<OpDef> map_ops() {
            .input_types = {types::kMap},
            .attributes = {ints("int64_vocabulary"), strings("string_vocabulary")},
            .infer = infer_dict_vectorizer,
-           .evaluate = evaluate_dict_vectorizer},
+           .evaluate = evaluate_dict_vectorizer,
+           .prepare = prepare_as<DictVocabulary>},
           {.name = "ZipMap",
            .input_types = {{DataType::float32}},
            .attributes = {ints("classlabels_int64s"), strings("classlabels_strings")},
            .infer = infer_zip_map,
-           .evaluate = evaluate_zip_map}};
+           .evaluate = evaluate_zip_map,
+           .prepare = prepare_as<ZipLabels>}};
 }
 
 }  // namespace plica::ml

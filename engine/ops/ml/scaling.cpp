@@ -75,23 +75,33 @@ void impute(const Tensor& x, Tensor& y, const std::vector<V>& imputed, V replace
   });
 }
 
+struct Imputed {
+  std::vector<float> floats;
+  std::vector<int64_t> ints;
+  float replaced_float;
+  int64_t replaced_int;
+
+  explicit Imputed(const AttributeReader& attributes)
+      : floats(attributes.floats("imputed_value_floats")),
+        ints(attributes.ints("imputed_value_int64s")),
+        replaced_float(attributes.f("replaced_value_float")),
+        replaced_int(attributes.i("replaced_value_int64")) {}
+};
+
 void evaluate_imputer(EvaluateContext& context) {
   const Tensor& x = context.input(0);
-  const AttributeReader& attributes = context.attributes();
+  const auto& imputed = context.prepared<Imputed>();
   dispatch<NumberTypes>(x.type(), [&]<class T>(std::type_identity<T>) {
     if constexpr (std::is_integral_v<T>) {
-      const auto imputed = attributes.ints("imputed_value_int64s");
-      const int64_t replaced = attributes.i("replaced_value_int64");
-      for (const int64_t v : imputed) {
+      for (const int64_t v : imputed.ints) {
         require(static_cast<T>(v) == v, ErrorCode::invalid_model, "the imputed value {} does not fit {}", v,
                 to_string(x.type()));
       }
       // A value that no element can have.
-      if (static_cast<T>(replaced) != replaced) return context.share(0, x);
-      impute<T>(x, context.output(), imputed, replaced);
+      if (static_cast<T>(imputed.replaced_int) != imputed.replaced_int) return context.share(0, x);
+      impute<T>(x, context.output(), imputed.ints, imputed.replaced_int);
     } else {
-      impute<T>(x, context.output(), attributes.floats("imputed_value_floats"),
-                attributes.f("replaced_value_float"));
+      impute<T>(x, context.output(), imputed.floats, imputed.replaced_float);
     }
   });
 }
@@ -152,13 +162,22 @@ void infer_scaler(InferContext& context) {
   context.set_output(0, DataType::float32, context.input_shape(0));
 }
 
+// As many offsets as scales, of one or more features.
+struct Scaling {
+  std::vector<float> offset, scale;
+
+  explicit Scaling(const AttributeReader& attributes)
+      : offset(attributes.floats("offset")), scale(attributes.floats("scale")) {
+    const size_t features = std::max(offset.size(), scale.size());
+    if (offset.size() == 1) offset.resize(features, offset[0]);
+    if (scale.size() == 1) scale.resize(features, scale[0]);
+  }
+};
+
 void evaluate_scaler(EvaluateContext& context) {
   const Tensor& x = context.input(0);
-  auto offset = context.attributes().floats("offset"), scale = context.attributes().floats("scale");
-  const size_t features = std::max(offset.size(), scale.size());
-  if (offset.size() == 1) offset.resize(features, offset[0]);
-  if (scale.size() == 1) scale.resize(features, scale[0]);
-  const auto period = static_cast<int64_t>(features);
+  const auto& [offset, scale] = context.prepared<Scaling>();
+  const auto period = static_cast<int64_t>(offset.size());
   float* out = context.output().mutable_data<float>();
   dispatch<NumberTypes>(x.type(), [&]<class T>(std::type_identity<T>) {
     using C = std::conditional_t<std::is_same_v<T, double>, double, float>;
@@ -192,7 +211,8 @@ std::vector<OpDef> scaling_ops() {
                           {"replaced_value_float", AttributeType::float_, 0.0f},
                           {"replaced_value_int64", AttributeType::int_, int64_t{0}}},
            .infer = infer_imputer,
-           .evaluate = evaluate_imputer},
+           .evaluate = evaluate_imputer,
+           .prepare = prepare_as<Imputed>},
           {.name = "Normalizer",
            .input_types = {kNumbers},
            .attributes = {{"norm", AttributeType::string, std::string_view("MAX")}},
@@ -202,7 +222,8 @@ std::vector<OpDef> scaling_ops() {
            .input_types = {kNumbers},
            .attributes = {floats("offset"), floats("scale")},
            .infer = infer_scaler,
-           .evaluate = evaluate_scaler}};
+           .evaluate = evaluate_scaler,
+           .prepare = prepare_as<Scaling>}};
 }
 
 }  // namespace plica::ml

@@ -67,14 +67,14 @@ struct Regressor {
 };
 
 void infer_svm_regressor(InferContext& context) {
-  const Regressor model(context.attributes());
+  const auto& model = context.prepared<Regressor>();
   const RowDims rows = infer_rows(context.input_shape(0));
   require_features(rows.features, model.features);
   context.set_output(0, DataType::float32, Shape{rows.count, 1});
 }
 
 void evaluate_svm_regressor(EvaluateContext& context) {
-  const Regressor model(context.attributes());
+  const auto& model = context.prepared<Regressor>();
   const Tensor x = cast_tensor(context.input(0), DataType::float32);
   const Rows rows = rows_of(x.dims());
   float* out = context.output().mutable_data<float>();
@@ -159,7 +159,7 @@ struct Classifier {
 };
 
 void infer_svm_classifier(InferContext& context) {
-  const Classifier model(context.attributes());
+  const auto& model = context.prepared<Classifier>();
   const RowDims rows = infer_rows(context.input_shape(0));
   require_features(rows.features, model.features);
   context.set_output(0, model.labels.type(), Shape{rows.count});
@@ -233,7 +233,7 @@ int32_t classify_linear(const Classifier& model, const float* row, std::span<flo
 }
 
 void evaluate_svm_classifier(EvaluateContext& context) {
-  const Classifier model(context.attributes());
+  const auto& model = context.prepared<Classifier>();
   const Tensor x = cast_tensor(context.input(0), DataType::float32);
   const Rows rows = rows_of(x.dims());
   const auto width = static_cast<size_t>(model.scores());
@@ -270,7 +270,8 @@ std::vector<OpDef> support_vector_ops() {
                       floats("kernel_params"), kernel_type, kPostTransform, floats("prob_a"),
                       floats("prob_b"), floats("rho"), floats("support_vectors"), ints("vectors_per_class")},
        .infer = infer_svm_classifier,
-       .evaluate = evaluate_svm_classifier},
+       .evaluate = evaluate_svm_classifier,
+       .prepare = prepare_as<Classifier>},
       {.name = "SVMRegressor",
        .input_types = {kNumbers},
        .attributes = {floats("coefficients"),
@@ -282,7 +283,8 @@ std::vector<OpDef> support_vector_ops() {
                       floats("rho"),
                       floats("support_vectors")},
        .infer = infer_svm_regressor,
-       .evaluate = evaluate_svm_regressor}};
+       .evaluate = evaluate_svm_regressor,
+       .prepare = prepare_as<Regressor>}};
 }
 
 }  // namespace plica::ml

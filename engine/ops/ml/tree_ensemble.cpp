@@ -1,8 +1,9 @@
-// TreeEnsemble, TreeEnsembleClassifier and TreeEnsembleRegressor. Their attributes are checked when they are
-// compiled, which is when the operator computes: inference looks only at what the outputs' shapes need.
+// TreeEnsemble, TreeEnsembleClassifier and TreeEnsembleRegressor. Their attributes are checked when the nodes
+// are compiled, which is when they are prepared: inference looks only at what the outputs' shapes need.
 #include "engine/ops/ml/tree_ensemble.h"
 
-#include "engine/core/dispatch.h"
+#include <variant>
+
 #include "engine/ops/cast.h"
 #include "engine/ops/ml/class_labels.h"
 #include "engine/ops/ml/post_transform.h"
@@ -10,29 +11,61 @@
 namespace plica::ml {
 namespace {
 
-template <class T>
-std::vector<T> base_values(const AttributeReader& attributes) {
-  std::vector<float> floats = attributes.floats("base_values");
+std::vector<double> base_values(const AttributeReader& attributes) {
   if (attributes.defines("base_values_as_tensor")) {
     if (const Tensor* t = attributes.maybe_tensor("base_values_as_tensor")) {
-      const Tensor cast = cast_tensor(*t, data_type_of<T>);
-      return {cast.values<T>().begin(), cast.values<T>().end()};
+      const Tensor cast = cast_tensor(*t, DataType::float64);
+      return {cast.values<double>().begin(), cast.values<double>().end()};
     }
   }
+  const auto floats = attributes.floats("base_values");
   return {floats.begin(), floats.end()};
 }
 
-// Calls f(std::type_identity<T>{}) with T as the trees compare, and the input as such.
-template <class F>
-void with_tree_input(const Tensor& input, F&& f) {
-  const Tensor x = cast_tensor(input, tree_type(input.type()));
-  dispatch<TypeList<float, double>>(x.type(), [&]<class T>(std::type_identity<T> type) { f(type, x); });
+using AnyForest = std::variant<Forest<float>, Forest<double>>;
+
+// Of doubles where one of these attributes has them; `compile` makes a Forest<T> when called so.
+template <class Compile>
+AnyForest compile_forest(const AttributeReader& attributes, std::initializer_list<std::string_view> tensors,
+                         const Compile& compile) {
+  const bool of_doubles = std::ranges::any_of(tensors, [&](std::string_view name) {
+    const Tensor* t = attributes.defines(name) ? attributes.maybe_tensor(name) : nullptr;
+    return t && t->type() == DataType::float64;
+  });
+  if (of_doubles) return compile(std::type_identity<double>{});
+  return compile(std::type_identity<float>{});
 }
 
-template <class T>
-void require_row(const Forest<T>& forest, Rows rows) {
-  require(rows.features >= forest.features, ErrorCode::invalid_argument,
-          "rows of {} features, the trees ask for {}", rows.features, forest.features);
+AnyForest compile_named_forest(const AttributeReader& attributes, const std::string& votes, int64_t targets) {
+  return compile_forest(attributes, {"nodes_values_as_tensor", votes + "_weights_as_tensor"},
+                        [&]<class T>(std::type_identity<T>) -> AnyForest {
+                          return compile_named_nodes<T>(attributes, votes, targets);
+                        });
+}
+
+AnyForest compile_indexed_forest(const AttributeReader& attributes, int64_t targets) {
+  return compile_forest(attributes, {"nodes_splits", "leaf_weights", "membership_values"},
+                        [&]<class T>(std::type_identity<T>) -> AnyForest {
+                          return compile_indexed_nodes<T>(attributes, targets);
+                        });
+}
+
+// Calls f(forest, x), x being the input in the type in which features are compared and votes added: double
+// where the input or the forest is.
+template <class F>
+void with_forest(const AnyForest& any, const Tensor& input, const F& f) {
+  const Rows rows = rows_of(input.dims());
+  std::visit(
+      [&]<class T>(const Forest<T>& forest) {
+        require(rows.features >= forest.features, ErrorCode::invalid_argument,
+                "rows of {} features, the trees ask for {}", rows.features, forest.features);
+        if (std::is_same_v<T, double> || input.type() == DataType::float64) {
+          f(forest, cast_tensor(input, DataType::float64).values<double>());
+        } else if constexpr (std::is_same_v<T, float>) {
+          f(forest, cast_tensor(input, DataType::float32).values<float>());
+        }
+      },
+      any);
 }
 
 // ---- regressors
@@ -53,87 +86,125 @@ Aggregate aggregate_of(const AttributeReader& attributes, bool by_number) {
        quoted(name));
 }
 
-bool is_indexed(const OpDef& def) { return def.name == "TreeEnsemble"; }
+// TreeEnsemble: numbers stand for names, and nodes are known by their places.
+bool is_indexed(const AttributeReader& attributes) { return attributes.defines("tree_roots"); }
 
-int64_t target_count(const AttributeReader& attributes, const OpDef& def) {
+int64_t target_count(const AttributeReader& attributes) {
   int64_t targets = attributes.maybe_i("n_targets").value_or(0);
   if (!attributes.has("n_targets")) {
-    for (const int64_t id : attributes.ints(is_indexed(def) ? "leaf_targetids" : "target_ids"))
+    for (const int64_t id : attributes.ints(is_indexed(attributes) ? "leaf_targetids" : "target_ids"))
       targets = std::max(targets, id < INT64_MAX ? id + 1 : id);
   }
   require(targets > 0, ErrorCode::invalid_model, "n_targets is {}", targets);
   return targets;
 }
 
-PostTransform transform_of(const AttributeReader& attributes, const OpDef& def) {
-  return is_indexed(def) ? post_transform(attributes.i("post_transform"))
-                         : post_transform(attributes.s("post_transform"));
-}
+// What inference needs to know, too.
+struct RegressorSettings {
+  bool indexed;
+  Aggregate aggregate;
+  PostTransform transform;
+  int64_t targets;
+
+  explicit RegressorSettings(const AttributeReader& attributes)
+      : indexed(is_indexed(attributes)),
+        aggregate(aggregate_of(attributes, indexed)),
+        transform(indexed ? post_transform(attributes.i("post_transform"))
+                          : post_transform(attributes.s("post_transform"))),
+        targets(target_count(attributes)) {}
+};
+
+struct Regressor : RegressorSettings {
+  AnyForest forest;
+  std::vector<double> base;
+
+  explicit Regressor(const AttributeReader& attributes)
+      : RegressorSettings(attributes),
+        forest(indexed ? compile_indexed_forest(attributes, targets)
+                       : compile_named_forest(attributes, "target", targets)) {
+    if (!indexed) base = base_values(attributes);
+    require(base.empty() || static_cast<int64_t>(base.size()) == targets, ErrorCode::invalid_model,
+            "{} base_values for {} targets", base.size(), targets);
+  }
+};
 
 void infer_regressor(InferContext& context) {
-  const bool indexed = is_indexed(context.def());
-  aggregate_of(context.attributes(), indexed);
-  transform_of(context.attributes(), context.def());
+  const RegressorSettings settings(context.attributes());
   const RowDims rows = infer_rows(context.input_shape(0));
-  context.set_output(0, indexed ? context.input_type(0) : DataType::float32,
-                     Shape{rows.count, target_count(context.attributes(), context.def())});
+  context.set_output(0, settings.indexed ? context.input_type(0) : DataType::float32,
+                     Shape{rows.count, settings.targets});
 }
 
 void evaluate_regressor(EvaluateContext& context) {
-  const AttributeReader& attributes = context.attributes();
-  const bool indexed = is_indexed(context.def());
-  const Aggregate aggregate = aggregate_of(attributes, indexed);
-  const PostTransform transform = transform_of(attributes, context.def());
-  const int64_t targets = target_count(attributes, context.def());
+  const Regressor& model = context.prepared<Regressor>();
   const Rows rows = rows_of(context.input(0).dims());
-  with_tree_input(context.input(0), [&]<class T>(std::type_identity<T>, const Tensor& x) {
-    const auto forest = indexed ? compile_indexed_nodes<T>(attributes, targets)
-                                : compile_named_nodes<T>(attributes, "target", targets);
-    require_row(forest, rows);
-    std::vector<T> base = indexed ? std::vector<T>{} : base_values<T>(attributes);
-    require(base.empty() || static_cast<int64_t>(base.size()) == targets, ErrorCode::invalid_model,
-            "{} base_values for {} targets", base.size(), targets);
-    const auto trees = static_cast<T>(std::max<size_t>(1, forest.roots.size()));
-    Tensor scores(data_type_of<T>, {rows.count, targets});
-    T* out = scores.mutable_data<T>();
-    score_rows(forest, x.data<T>(), rows, targets, aggregate, [&](int64_t r, const RowScores<T>& row) {
-      T* to = out + r * targets;
-      for (size_t t = 0; t < row.scores.size(); ++t) {
-        to[t] = aggregate == Aggregate::average ? row.scores[t] / trees : row.scores[t];
-        if (!base.empty()) to[t] += base[t];
-      }
-      transform_scores(transform, std::span(to, row.scores.size()));
-    });
-    cast_elements(scores, context.output());
-  });
+  with_forest(
+      model.forest, context.input(0), [&]<class T, class X>(const Forest<T>& forest, std::span<const X> x) {
+        const auto trees = static_cast<X>(std::max<size_t>(1, forest.roots.size()));
+        Tensor scores(data_type_of<X>, {rows.count, model.targets});
+        X* out = scores.mutable_data<X>();
+        score_rows(forest, x.data(), rows, model.targets, model.aggregate,
+                   [&](int64_t r, const RowScores<X>& row) {
+                     X* to = out + r * model.targets;
+                     for (size_t t = 0; t < row.scores.size(); ++t) {
+                       to[t] = model.aggregate == Aggregate::average ? row.scores[t] / trees : row.scores[t];
+                       if (!model.base.empty()) to[t] += static_cast<X>(model.base[t]);
+                     }
+                     transform_scores(model.transform, std::span(to, row.scores.size()));
+                   });
+        cast_elements(scores, context.output());
+      });
 }
 
 // ---- TreeEnsembleClassifier
 
-struct Classifier {
+struct ClassifierSettings {
   ClassLabels labels;
   PostTransform transform;
+
+  explicit ClassifierSettings(const AttributeReader& attributes)
+      : labels(attributes, "classlabels_int64s", "classlabels_strings"),
+        transform(post_transform(attributes.s("post_transform"))) {}
+
+  int64_t classes() const { return static_cast<int64_t>(labels.size()); }
+};
+
+struct Classifier : ClassifierSettings {
+  AnyForest forest;
+  std::vector<double> base;
   bool positive_weights = true;  // no vote is negative: scores are probabilities
   bool single_class = true;      // all votes are for one class
 
   explicit Classifier(const AttributeReader& attributes)
-      : labels(attributes, "classlabels_int64s", "classlabels_strings"),
-        transform(post_transform(attributes.s("post_transform"))) {}
+      : ClassifierSettings(attributes),
+        forest(compile_named_forest(attributes, "class", classes())),
+        base(base_values(attributes)) {
+    require(base.empty() || base.size() == 1 || base.size() == labels.size(), ErrorCode::invalid_model,
+            "{} base_values for {} classes", base.size(), labels.size());
+    std::visit(
+        [&](const auto& f) {
+          for (const auto& vote : f.votes) {
+            positive_weights = positive_weights && vote.weight >= 0;
+            single_class = single_class && vote.target == f.votes[0].target;
+          }
+        },
+        forest);
+  }
 };
 
 void infer_classifier(InferContext& context) {
-  const Classifier c(context.attributes());
+  const ClassifierSettings c(context.attributes());
   const RowDims rows = infer_rows(context.input_shape(0));
   context.set_output(0, c.labels.type(), Shape{rows.count});
-  context.set_output(1, DataType::float32, Shape{rows.count, static_cast<int64_t>(c.labels.size())});
+  context.set_output(1, DataType::float32, Shape{rows.count, c.classes()});
 }
 
-template <class T>
-int32_t finish_many_classes(const Classifier& c, const std::vector<T>& base, const RowScores<T>& row) {
+template <class X>
+int32_t finish_many_classes(const Classifier& c, const RowScores<X>& row) {
   int32_t chosen = -1;
   for (size_t i = 0; i < row.scores.size(); ++i) {
-    if (i < base.size()) row.scores[i] += base[i];
-    if (!row.voted[i] && i >= base.size()) continue;
+    if (i < c.base.size()) row.scores[i] += static_cast<X>(c.base[i]);
+    if (!row.voted[i] && i >= c.base.size()) continue;
     if (chosen < 0 || row.scores[i] > row.scores[static_cast<size_t>(chosen)])
       chosen = static_cast<int32_t>(i);
   }
@@ -143,14 +214,14 @@ int32_t finish_many_classes(const Classifier& c, const std::vector<T>& base, con
 
 // Two classes, as ONNX Runtime has them: a score that only the first class has votes for is the positive
 // class's, and becomes two; and the positive class is chosen by its own score alone.
-template <class T>
-int32_t finish_two_classes(const Classifier& c, const std::vector<T>& base, const RowScores<T>& row) {
-  T* scores = row.scores.data();
+template <class X>
+int32_t finish_two_classes(const Classifier& c, const RowScores<X>& row) {
+  X* scores = row.scores.data();
   const bool both = row.voted[1] != 0;
-  for (size_t i = 0; i < base.size(); ++i) scores[i] += base[i];
+  for (size_t i = 0; i < c.base.size(); ++i) scores[i] += static_cast<X>(c.base[i]);
   const bool probability = c.single_class && c.positive_weights;
-  const int32_t chosen = scores[both ? 1 : 0] > (probability ? T{0.5} : T{0}) ? 1 : 0;
-  if (both || base.size() == 2) {
+  const int32_t chosen = scores[both ? 1 : 0] > (probability ? X{0.5} : X{0}) ? 1 : 0;
+  if (both || c.base.size() == 2) {
     transform_scores(c.transform, row.scores);
   } else {
     transform_binary(c.transform, probability ? BinaryScore::probability : BinaryScore::decision, scores[0],
@@ -160,31 +231,22 @@ int32_t finish_two_classes(const Classifier& c, const std::vector<T>& base, cons
 }
 
 void evaluate_classifier(EvaluateContext& context) {
-  const AttributeReader& attributes = context.attributes();
-  Classifier c(attributes);
-  const auto classes = static_cast<int64_t>(c.labels.size());
+  const Classifier& c = context.prepared<Classifier>();
+  const int64_t classes = c.classes();
   const Rows rows = rows_of(context.input(0).dims());
   std::vector<int32_t> chosen(static_cast<size_t>(rows.count));
-  with_tree_input(context.input(0), [&]<class T>(std::type_identity<T>, const Tensor& x) {
-    const auto forest = compile_named_nodes<T>(attributes, "class", classes);
-    require_row(forest, rows);
-    const auto base = base_values<T>(attributes);
-    require(base.empty() || base.size() == 1 || static_cast<int64_t>(base.size()) == classes,
-            ErrorCode::invalid_model, "{} base_values for {} classes", base.size(), classes);
-    for (const Vote<T>& vote : forest.votes) {
-      c.positive_weights = c.positive_weights && vote.weight >= 0;
-      c.single_class = c.single_class && vote.target == forest.votes[0].target;
-    }
-    Tensor scores(data_type_of<T>, {rows.count, classes});
-    T* out = scores.mutable_data<T>();
-    score_rows(forest, x.data<T>(), rows, classes, Aggregate::sum, [&](int64_t r, const RowScores<T>& row) {
-      chosen[static_cast<size_t>(r)] =
-          classes == 2 ? finish_two_classes(c, base, row) : finish_many_classes(c, base, row);
-      std::ranges::copy(row.scores, out + r * classes);
-    });
-    c.labels.write(chosen, context.allocate(0, c.labels.type(), {rows.count}));
-    cast_elements(scores, context.allocate(1, DataType::float32, scores.dims()));
-  });
+  with_forest(
+      c.forest, context.input(0), [&]<class T, class X>(const Forest<T>& forest, std::span<const X> x) {
+        Tensor scores(data_type_of<X>, {rows.count, classes});
+        X* out = scores.mutable_data<X>();
+        score_rows(forest, x.data(), rows, classes, Aggregate::sum, [&](int64_t r, const RowScores<X>& row) {
+          chosen[static_cast<size_t>(r)] =
+              classes == 2 ? finish_two_classes(c, row) : finish_many_classes(c, row);
+          std::ranges::copy(row.scores, out + r * classes);
+        });
+        cast_elements(scores, context.allocate(1, DataType::float32, scores.dims()));
+      });
+  c.labels.write(chosen, context.allocate(0, c.labels.type(), {rows.count}));
 }
 
 // ---- the table
@@ -232,12 +294,14 @@ std::vector<OpDef> tree_ensemble_ops() {
   const OpDef regressor{.name = "TreeEnsembleRegressor",
                         .input_types = {kNumbers},
                         .infer = infer_regressor,
-                        .evaluate = evaluate_regressor};
+                        .evaluate = evaluate_regressor,
+                        .prepare = prepare_as<Regressor>};
   OpDef classifier = regressor;
   classifier.name = "TreeEnsembleClassifier";
   classifier.min_outputs = classifier.max_outputs = 2;
   classifier.infer = infer_classifier;
   classifier.evaluate = evaluate_classifier;
+  classifier.prepare = prepare_as<Classifier>;
   OpDef indexed = regressor;
   indexed.name = "TreeEnsemble";
   indexed.input_types = {{DataType::float32, DataType::float64, DataType::float16}};

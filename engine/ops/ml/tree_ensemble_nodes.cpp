@@ -20,10 +20,10 @@ TreeMode mode_of(std::string_view name) {
   return static_cast<TreeMode>(it - kNames.begin());
 }
 
-int32_t feature_of(int64_t id) {
+uint32_t flagged_feature(int64_t id, bool nan_is_true) {
   require(id >= 0 && id < std::numeric_limits<int32_t>::max(), ErrorCode::invalid_model,
           "nodes_featureids has {}", id);
-  return static_cast<int32_t>(id);
+  return static_cast<uint32_t>(id) | (nan_is_true ? TreeNode<float>::kNanIsTrue : 0);
 }
 
 int32_t target_of(int64_t id, int64_t targets) {
@@ -110,8 +110,8 @@ class NodeNames {
 
 // Sorts votes by their leaves, those of a leaf staying in order.
 template <class T>
-void set_votes(Forest<T>& forest, size_t leaves, const std::vector<std::pair<int32_t, Vote<T>>>& votes) {
-  forest.first_vote.assign(leaves + 1, 0);
+void set_votes(Forest<T>& forest, const std::vector<std::pair<int32_t, Vote<T>>>& votes) {
+  forest.first_vote.assign(forest.nodes.size() - static_cast<size_t>(forest.first_leaf) + 1, 0);
   for (const auto& [leaf, vote] : votes) ++forest.first_vote[static_cast<size_t>(leaf) + 1];
   std::partial_sum(forest.first_vote.begin(), forest.first_vote.end(), forest.first_vote.begin());
   std::vector<int32_t> next = forest.first_vote;
@@ -122,7 +122,7 @@ void set_votes(Forest<T>& forest, size_t leaves, const std::vector<std::pair<int
 
 template <class T>
 void set_named_votes(Forest<T>& forest, const AttributeReader& attributes, std::string_view prefix,
-                     int64_t targets, NodeNames& names, const std::vector<TreePlace>& places, size_t leaves) {
+                     int64_t targets, NodeNames& names, const std::vector<TreePlace>& places) {
   const auto name = [&](std::string_view suffix) { return fmt::format("{}_{}", prefix, suffix); };
   const auto trees = attributes.ints(name("treeids")), nodes = attributes.ints(name("nodeids")),
              ids = attributes.ints(name("ids"));
@@ -136,25 +136,34 @@ void set_named_votes(Forest<T>& forest, const AttributeReader& attributes, std::
   for (size_t i = 0; i < ids.size(); ++i) {
     const TreePlace place = places[static_cast<size_t>(names.find(trees[i], nodes[i]))];
     const int32_t target = target_of(ids[i], targets);
-    if (place < 0) votes.push_back({~place, {target, weights[i]}});  // inner nodes' votes never count
+    // Inner nodes' votes never count.
+    if (place >= forest.first_leaf) votes.push_back({place - forest.first_leaf, {target, weights[i]}});
   }
-  set_votes(forest, leaves, votes);
+  set_votes(forest, votes);
+}
+
+template <class T>
+void add_leaves(Forest<T>& forest, size_t count) {
+  forest.first_leaf = static_cast<TreePlace>(forest.nodes.size());
+  for (size_t i = 0; i < count; ++i) {
+    const auto place = static_cast<TreePlace>(forest.nodes.size());
+    forest.nodes.push_back({T{}, 0, {place, place}});
+  }
+  forest.modes.resize(forest.nodes.size(), TreeMode::leq);
 }
 
 // A child: of leaf number `id`, or of inner node number `id`.
 TreePlace place_of(int64_t id, bool is_leaf, size_t nodes, size_t leaves) {
   require(id >= 0 && static_cast<uint64_t>(id) < (is_leaf ? leaves : nodes), ErrorCode::invalid_model,
           "a node refers to {} {} of {}", is_leaf ? "leaf" : "node", id, is_leaf ? leaves : nodes);
-  return is_leaf ? ~static_cast<TreePlace>(id) : static_cast<TreePlace>(id);
+  return static_cast<TreePlace>(id) + (is_leaf ? static_cast<TreePlace>(nodes) : 0);
 }
 
 // The sets of `member` nodes, in their order, each ended by a NaN (the last perhaps by the end).
 template <class T>
 void set_members(Forest<T>& forest, const AttributeReader& attributes) {
   int32_t sets = 0;
-  for (TreeNode<T>& node : forest.nodes) {
-    if (node.mode == TreeMode::member) node.members = sets++;
-  }
+  for (const TreeMode mode : forest.modes) forest.sets.push_back(mode == TreeMode::member ? sets++ : -1);
   std::vector<T> values;
   if (const Tensor* t = attributes.maybe_tensor("membership_values"))
     values = tensor_values<T>(*t, "membership_values");
@@ -177,32 +186,65 @@ void set_members(Forest<T>& forest, const AttributeReader& attributes) {
           "membership_values has {} sets for {} nodes of BRANCH_MEMBER", found, sets);
 }
 
-// Fills in what follows from the nodes. Throws invalid_model when a node can reach itself.
+// Throws invalid_model when a node can reach itself.
 template <class T>
-void finish_forest(Forest<T>& forest) {
+void check_ends(const Forest<T>& forest) {
   // Every node comes after those that refer to it, unless some refer to each other in a ring.
-  std::vector<int32_t> references(forest.nodes.size());
+  const std::span inner(forest.nodes.data(), static_cast<size_t>(forest.first_leaf));
+  std::vector<int32_t> references(inner.size());
   std::vector<TreePlace> ready;
-  for (const TreeNode<T>& node : forest.nodes) {
+  for (const TreeNode<T>& node : inner) {
     for (const TreePlace child : node.children) {
-      if (child >= 0) ++references[static_cast<size_t>(child)];
+      if (child < forest.first_leaf) ++references[static_cast<size_t>(child)];
     }
-    forest.only_leq = forest.only_leq && node.mode == TreeMode::leq;
-    forest.features = std::max<int64_t>(forest.features, node.feature + int64_t{1});
   }
   for (size_t i = 0; i < references.size(); ++i) {
     if (references[i] == 0) ready.push_back(static_cast<TreePlace>(i));
   }
   size_t done = 0;
   for (; !ready.empty(); ++done) {
-    const TreeNode<T>& node = forest.nodes[static_cast<size_t>(ready.back())];
+    const TreeNode<T>& node = inner[static_cast<size_t>(ready.back())];
     ready.pop_back();
     for (const TreePlace child : node.children) {
-      if (child >= 0 && --references[static_cast<size_t>(child)] == 0) ready.push_back(child);
+      if (child < forest.first_leaf && --references[static_cast<size_t>(child)] == 0) ready.push_back(child);
     }
   }
-  require(done == forest.nodes.size(), ErrorCode::invalid_model,
+  require(done == inner.size(), ErrorCode::invalid_model,
           "the nodes of a tree refer to each other in a ring");
+}
+
+// Lets all nodes ask one question, if they can: x > s is the contrary of x <= s, and x >= s that of x < s,
+// but for a NaN, of which neither holds.
+template <class T>
+void choose_question(Forest<T>& forest) {
+  const std::span modes(forest.modes.data(), static_cast<size_t>(forest.first_leaf));
+  const auto all_are = [&](TreeMode one, TreeMode contrary) {
+    return std::ranges::all_of(modes, [&](TreeMode m) { return m == one || m == contrary; });
+  };
+  const bool all_leq = all_are(TreeMode::leq, TreeMode::gt);
+  forest.question = all_leq                                ? TreeQuestion::leq
+                    : all_are(TreeMode::lt, TreeMode::gte) ? TreeQuestion::lt
+                                                           : TreeQuestion::mixed;
+  if (forest.question == TreeQuestion::mixed) return;
+  for (size_t i = 0; i < modes.size(); ++i) {
+    TreeNode<T>& node = forest.nodes[i];
+    if (modes[i] != (all_leq ? TreeMode::gt : TreeMode::gte) || std::isnan(node.split)) continue;
+    std::swap(node.children[0], node.children[1]);
+    node.flagged_feature ^= TreeNode<T>::kNanIsTrue;
+  }
+  forest.modes = {};
+  forest.sets = {};
+}
+
+// Checks the nodes, and fills in what follows from them.
+template <class T>
+void finish_forest(Forest<T>& forest) {
+  check_ends(forest);
+  choose_question(forest);
+  for (const TreeNode<T>& node : std::span(forest.nodes.data(), static_cast<size_t>(forest.first_leaf))) {
+    forest.features = std::max(forest.features, int64_t{node.feature()} + 1);
+    forest.asks_for_nan |= node.nan_is_true();
+  }
 }
 
 }  // namespace
@@ -227,24 +269,28 @@ Forest<T> compile_named_nodes(const AttributeReader& attributes, std::string_vie
   if (!missing.empty()) require_length("nodes_missing_value_tracks_true", missing.size(), count, "nodes");
 
   NodeNames names(trees, ids);
+  const auto is_leaf = [&](size_t i) { return modes[i] == "LEAF"; };
   std::vector<TreePlace> places(count);
-  TreePlace inner = 0;
-  int32_t leaves = 0;
-  for (size_t i = 0; i < count; ++i) places[i] = modes[i] == "LEAF" ? ~leaves++ : inner++;
+  TreePlace next = 0;
+  for (const bool leaves : {false, true}) {
+    for (size_t i = 0; i < count; ++i) {
+      if (is_leaf(i) == leaves) places[i] = next++;
+    }
+  }
   Forest<T> forest;
-  forest.nodes.reserve(static_cast<size_t>(inner));
+  forest.nodes.reserve(count);
+  forest.modes.reserve(count);
   for (size_t i = 0; i < count; ++i) {
-    if (places[i] < 0) continue;
-    TreeNode<T>& node = forest.nodes.emplace_back();
-    node.split = splits[i];
-    node.feature = feature_of(features[i]);
-    node.children[0] = places[static_cast<size_t>(names.find(trees[i], no[i]))];
-    node.children[1] = places[static_cast<size_t>(names.find(trees[i], yes[i]))];
-    node.mode = mode_of(modes[i]);
-    node.nan_is_true = !missing.empty() && missing[i] != 0;
+    if (is_leaf(i)) continue;
+    forest.nodes.push_back({splits[i],
+                            flagged_feature(features[i], !missing.empty() && missing[i] != 0),
+                            {places[static_cast<size_t>(names.find(trees[i], no[i]))],
+                             places[static_cast<size_t>(names.find(trees[i], yes[i]))]}});
+    forest.modes.push_back(mode_of(modes[i]));
   }
   for (const int32_t root : names.roots()) forest.roots.push_back(places[static_cast<size_t>(root)]);
-  set_named_votes(forest, attributes, votes, targets, names, places, static_cast<size_t>(leaves));
+  add_leaves(forest, count - forest.nodes.size());
+  set_named_votes(forest, attributes, votes, targets, names, places);
   finish_forest(forest);
   return forest;
 }
@@ -275,24 +321,24 @@ Forest<T> compile_indexed_nodes(const AttributeReader& attributes, int64_t targe
   if (!missing.empty()) require_length("nodes_missing_value_tracks_true", missing.size(), count, "nodes");
 
   Forest<T> forest;
-  forest.nodes.resize(count);
+  forest.nodes.reserve(count + leaves);
+  forest.modes.reserve(count + leaves);
   for (size_t i = 0; i < count; ++i) {
-    TreeNode<T>& node = forest.nodes[i];
     const uint8_t mode = modes.values<uint8_t>()[i];
     require(mode <= static_cast<uint8_t>(TreeMode::member), ErrorCode::invalid_model, "nodes_modes has {}",
             mode);
-    node.split = splits[i];
-    node.feature = feature_of(features[i]);
-    node.children[0] = place_of(no[i], no_leaf[i] != 0, count, leaves);
-    node.children[1] = place_of(yes[i], yes_leaf[i] != 0, count, leaves);
-    node.mode = static_cast<TreeMode>(mode);
-    node.nan_is_true = !missing.empty() && missing[i] != 0;
+    forest.nodes.push_back({splits[i],
+                            flagged_feature(features[i], !missing.empty() && missing[i] != 0),
+                            {place_of(no[i], no_leaf[i] != 0, count, leaves),
+                             place_of(yes[i], yes_leaf[i] != 0, count, leaves)}});
+    forest.modes.push_back(static_cast<TreeMode>(mode));
   }
   for (const int64_t root : roots) forest.roots.push_back(place_of(root, false, count, leaves));
   std::vector<std::pair<int32_t, Vote<T>>> votes(leaves);
   for (size_t i = 0; i < leaves; ++i)
     votes[i] = {static_cast<int32_t>(i), {target_of(leaf_targets[i], targets), weights[i]}};
-  set_votes(forest, leaves, votes);
+  add_leaves(forest, leaves);
+  set_votes(forest, votes);
   set_members(forest, attributes);
   finish_forest(forest);
   return forest;
