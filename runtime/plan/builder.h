@@ -55,6 +55,8 @@ class PlanBuilder {
   // Constant weights in a layout; `from` describes the row-major tensor's elements as the primitive sees
   // them.
   Placement packed(const Tensor& tensor, const onednn::Desc& from, const onednn::Desc& desc);
+  // The same, in a form of a kernel's own.
+  Placement packed(const Tensor& tensor, const std::string& form, const std::function<Tensor()>& make);
 
   // New memory for a result; the value lies there from now on.
   Placement allocate(int v, const onednn::Desc& desc);
@@ -87,6 +89,7 @@ class PlanBuilder {
   void choose_homes();
   std::optional<Placement> place_at_home(int v, const onednn::Desc& desc);
   int add_storage(Storage storage);
+  int storage_of(std::shared_ptr<const Constant> constant);
   void record(int v, Placement where);
   void finish_outputs();
   void plan_arena();
@@ -110,6 +113,9 @@ class PlanBuilder {
 
 // Builds the steps of one operation.
 void build_step(PlanBuilder& builder, const LoweredOp& op);
+
+// Multiply-adds of a convolution or product, by its definition; 0 for other operations.
+double multiply_adds(const LoweredGraph& graph, const LoweredOp& op);
 
 // "conv1+relu1": the names of the nodes that an operation computes.
 std::string node_names(const LoweredOp& op);
