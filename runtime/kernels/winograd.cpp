@@ -8,6 +8,7 @@
 #include "runtime/kernels/post_ops.h"
 #include "runtime/kernels/winograd_kernel.h"
 #include "runtime/plan/layout_policy.h"
+#include "runtime/plan/runner.h"
 
 namespace plica {
 namespace {
@@ -35,7 +36,7 @@ bool build_winograd(PlanBuilder& builder, const LoweredOp& op, const Convolution
   const Dims& y = builder.value(op.outputs[0]).dims;
   const Tensor& weights = builder.value(op.inputs[1]).constant;
   const onednn::Layout layout = builder.layout();
-  if (!builder.options().winograd || !weights.defined()) return false;
+  if (builder.programs().exact() || !weights.defined()) return false;
   if (layout != onednn::Layout::blocked8 && layout != onednn::Layout::blocked16) return false;
   const int tile = winograd_tile(p, x, y, current_threads());
   if (tile == 0) return false;

@@ -41,9 +41,9 @@ double multiply_adds(const LoweredGraph& graph, const LoweredOp& op) {
   return 0;
 }
 
-PlanBuilder::PlanBuilder(LoweredGraph graph, const BuildOptions& options, const Programs& programs)
+PlanBuilder::PlanBuilder(LoweredGraph graph, onednn::Layout layout, const Programs& programs)
     : graph_(std::move(graph)),
-      options_(options),
+      layout_(layout),
       programs_(programs),
       constants_(programs.constants()),
       threads_(current_threads()),

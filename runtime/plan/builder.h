@@ -20,13 +20,6 @@ namespace plica {
 
 class Programs;
 
-struct BuildOptions {
-  // The layout of activations between convolutions. Row-major stands for: choose by the CPU
-  // (layout_policy.h).
-  onednn::Layout layout = onednn::Layout::row_major;
-  bool winograd = true;
-};
-
 // Where a value lies. Without `desc` it is row-major; what is float32 always has one.
 struct Placement {
   int storage = -1;
@@ -36,16 +29,16 @@ struct Placement {
 
 class PlanBuilder {
  public:
-  PlanBuilder(LoweredGraph graph, const BuildOptions& options, const Programs& programs);
+  // `layout`: of activations between convolutions.
+  PlanBuilder(LoweredGraph graph, onednn::Layout layout, const Programs& programs);
   std::shared_ptr<Plan> build();
 
   // ---- for the families
   const LoweredGraph& graph() const { return graph_; }
   const LoweredValue& value(int v) const { return graph_.value(v); }
-  const BuildOptions& options() const { return options_; }
   const Programs& programs() const { return programs_; }
   // The layout that convolutions of this plan prefer.
-  onednn::Layout layout() const { return options_.layout; }
+  onednn::Layout layout() const { return layout_; }
 
   // Where the value lies now, as its producer left it; a constant in row-major order.
   Placement placement(int v);
@@ -95,7 +88,7 @@ class PlanBuilder {
   void plan_arena();
 
   LoweredGraph graph_;
-  BuildOptions options_;
+  onednn::Layout layout_;
   const Programs& programs_;
   ConstantCache& constants_;
   int threads_;
