@@ -37,7 +37,7 @@ Session::Session(const Model& model, SessionOptions options) {
   if (options.threads < 0)
     throw Error(ErrorCode::invalid_argument, "the number of threads can't be negative");
   impl_ = std::make_unique<Impl>(
-      model.graph_, ExecutorOptions{.threads = options.threads, .cached_plans = options.cached_plans});
+      model.graph_, ExecutorOptions{.threads = options.threads, .cached_plans = options.cached_plans, .exact = options.exact});
 }
 
 Session::~Session() = default;

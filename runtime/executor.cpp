@@ -81,7 +81,7 @@ struct Executor::Impl {
   Impl(std::shared_ptr<const ModelGraph> m, const ExecutorOptions& options)
       : model(std::move(m)),
         threads(options.threads > 0 ? options.threads : available_cpus()),
-        programs(options.cached_plans),
+        programs(options.cached_plans, options.exact),
         runner(region_of(model->graph), programs, true) {}
 
   // The inputs by position, checked.
@@ -132,7 +132,9 @@ NamedTensors Executor::run(const NamedTensors& inputs) const {
 
 RunProfile Executor::profile(const NamedTensors& inputs, int runs) const {
   using Clock = StepRecorder::Clock;
-  const auto milliseconds = [](Clock::duration d) { return std::chrono::duration<double, std::milli>(d).count(); };
+  const auto milliseconds = [](Clock::duration d) {
+    return std::chrono::duration<double, std::milli>(d).count();
+  };
   const std::vector<Tensor> arranged = impl_->arrange(inputs);
   const ThreadScope threads(impl_->threads);
   RunProfile profile;

@@ -16,6 +16,7 @@ namespace plica {
 struct ExecutorOptions {
   int threads = 0;            // 0: available_cpus()
   size_t cached_plans = 16;   // LRU by input shapes
+  bool exact = false;         // no Winograd: sums of products as the operators define them
 };
 
 // One step of a compiled plan, for reports.

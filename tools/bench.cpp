@@ -29,7 +29,8 @@ constexpr int kLeastRuns = 5;
 struct BenchOptions {
   std::string model, other;
   ShapeOptions shapes;
-  int threads = 0, warm_up = 3;
+  SessionOptions session;
+  int warm_up = 3;
   double duration = 2;
   uint64_t seed = 0;
   bool no_optimize = false, json = false;
@@ -65,7 +66,7 @@ Candidate prepare(const std::string& path, const BenchOptions& options, std::vec
   Model model = load_model(path);
   about_model(path, [&] {
     if (!options.no_optimize) model.optimize();
-    c.session.emplace(model, SessionOptions{.threads = options.threads});
+    c.session.emplace(model, options.session);
     c.load_ms = milliseconds_since(start);
     c.inputs = random_inputs(model, options.shapes.resolve(model), options.seed, assumed);
     c.run();
@@ -111,7 +112,7 @@ int bench(const BenchOptions& options) {
   }
   for (Candidate& c : candidates) std::ranges::sort(c.times);
 
-  const int threads = options.threads > 0 ? options.threads : default_threads();
+  const int threads = options.session.threads > 0 ? options.session.threads : default_threads();
   const double ratio = candidates.size() > 1 ? candidates[0].median() / candidates[1].median() : 0;
   if (options.json) {
     Json root = to_json(candidates[0], threads);
@@ -150,7 +151,7 @@ void add_bench(CLI::App& program, Invocation& invocation) {
   CLI::App* app = program.add_subcommand("bench", "Measure load time, latency and memory");
   add_model(*app, options->model);
   add_shape_options(*app, options->shapes);
-  add_threads(*app, options->threads);
+  add_session_options(*app, options->session);
   app->add_option("--duration", options->duration, "Seconds to measure (default 2)")
       ->check(CLI::Range(0.0, 86400.0))
       ->type_name("S");

@@ -18,7 +18,7 @@ struct EvaluateOptions {
   std::vector<std::string> models;
   std::string mean, scale, layout, resize;
   std::string data;
-  int threads = 0;
+  SessionOptions session;
   int64_t batch = 32, limit = 0;
   bool fold = false, json = false;
 };
@@ -67,7 +67,7 @@ Score evaluate_model(std::string name, const Model& model, const Dataset& data,
   const bool is_fixed = input.shape && input.shape->rank() > 0 && (*input.shape)[0].is_known();
   const int64_t batch = is_fixed ? (*input.shape)[0].value() : options.batch;
   if (batch < 1) exit_with(kInvalid, "input {} takes batches of {}", quoted(input.name), batch);
-  const Session session(model, {.threads = options.threads});
+  const Session session(model, options.session);
   const auto total = static_cast<int64_t>(data.labels().size());
   for (int64_t first = 0; first < total; first += batch) {
     const int64_t count = std::min(batch, total - first);
@@ -188,7 +188,7 @@ void add_evaluate(CLI::App& program, Invocation& invocation) {
       ->check(CLI::IsMember({"nchw", "nhwc"}, CLI::ignore_case))
       ->type_name("LAYOUT");
   app->add_option("--resize", options->resize, "Pictures: to this size")->type_name("WxH");
-  add_threads(*app, options->threads);
+  add_session_options(*app, options->session);
   add_json(*app, options->json);
   app->footer(R"(
 Models run as they are in their files; --fold adds a line for each with its batch norms folded.

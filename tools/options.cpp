@@ -101,6 +101,11 @@ void add_threads(CLI::App& app, int& threads) {
       ->type_name("T");
 }
 
+void add_session_options(CLI::App& app, SessionOptions& options) {
+  add_threads(app, options.threads);
+  app.add_flag("--exact", options.exact, "Sums as the operators define them: no Winograd, which rounds somewhat more");
+}
+
 void add_json(CLI::App& app, bool& json) {
   app.add_flag("--json", json, "Print one JSON object instead of text");
 }

@@ -10,6 +10,7 @@
 #include <vector>
 
 #include "plica/model.h"
+#include "plica/session.h"
 
 namespace plica::tools {
 
@@ -28,6 +29,7 @@ void add_shape_options(CLI::App& app, ShapeOptions& options);
 
 void add_model(CLI::App& app, std::string& model);
 void add_threads(CLI::App& app, int& threads);
+void add_session_options(CLI::App& app, SessionOptions& options);  // --threads, --exact
 void add_json(CLI::App& app, bool& json);
 
 // An option that may be given several times and takes one value each time.

@@ -23,7 +23,8 @@ constexpr size_t kMostRuns = 10000;  // whose step times are kept
 struct ProfileOptions {
   std::string model, trace;
   ShapeOptions shapes;
-  int threads = 0, warm_up = 3, top = 25;
+  SessionOptions session;
+  int warm_up = 3, top = 25;
   double duration = 2;
   uint64_t seed = 0;
   bool in_order = false, no_optimize = false, json = false;
@@ -123,7 +124,7 @@ void print_tables(const Session::Profile& profile, std::vector<StepTimes> steps,
   std::ranges::sort(durations);
   double sum = 0;
   for (double d : durations) sum += d;
-  const int threads = options.threads > 0 ? options.threads : default_threads();
+  const int threads = options.session.threads > 0 ? options.session.threads : default_threads();
   print("\n{} runs: {:.3f} ms at best, {:.3f} ms median; {} of the time between steps\n", durations.size(),
         durations.front(), median_of(durations), percent(std::max(sum - all, 0.0), sum));
   print("{} thread{}; the machine's peak now: {:.1f} GFLOP/s\n", threads, threads == 1 ? "" : "s", peak);
@@ -149,7 +150,7 @@ Json to_json(const Session::Profile& profile, const std::vector<StepTimes>& time
   }
   return {{"schema", 1},
           {"model", options.model},
-          {"threads", options.threads > 0 ? options.threads : default_threads()},
+          {"threads", options.session.threads > 0 ? options.session.threads : default_threads()},
           {"runs", durations.size()},
           {"latency_ms", {{"min", durations.front()}, {"median", median_of(durations)}}},
           {"peak_gflops", peak},
@@ -196,7 +197,7 @@ int profile(const ProfileOptions& options) {
   return about_model(options.model, [&] {
     Model model = loaded;
     if (!options.no_optimize) model.optimize();
-    const Session session(model, {.threads = options.threads});
+    const Session session(model, options.session);
     std::vector<std::string> assumed;
     const TensorMap inputs = random_inputs(model, options.shapes.resolve(model), options.seed, &assumed);
     for (const std::string& choice : assumed) note("the model leaves open: {}", escaped(choice));
@@ -207,7 +208,7 @@ int profile(const ProfileOptions& options) {
     const double a_run = seconds() / (options.warm_up + 1);
     const double wanted =
         std::clamp(options.duration / std::max(a_run, 1e-9), double{kLeastRuns}, double{kMostRuns});
-    const double peak = measure_peak_gflops(options.threads);
+    const double peak = measure_peak_gflops(options.session.threads);
     const Session::Profile profile = session.profile(inputs, static_cast<int>(wanted));
 
     if (!options.trace.empty()) write_output(options.trace, to_trace(profile));
@@ -228,7 +229,7 @@ void add_profile(CLI::App& program, Invocation& invocation) {
   CLI::App* app = program.add_subcommand("profile", "Measure each step of a run");
   add_model(*app, options->model);
   add_shape_options(*app, options->shapes);
-  add_threads(*app, options->threads);
+  add_session_options(*app, options->session);
   app->add_option("--duration", options->duration, "Seconds to measure, about (default 2)")
       ->check(CLI::Range(0.0, 86400.0))
       ->type_name("S");

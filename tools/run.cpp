@@ -24,7 +24,7 @@ struct RunOptions {
   std::string model, output, labels, dump_directory;
   InputOptions inputs;
   ShapeOptions shapes;
-  int threads = 0;
+  SessionOptions session;
   int64_t top = 0;  // 0: not given
   bool no_optimize = false, json = false;
 };
@@ -167,7 +167,7 @@ int run(RunOptions options) {
   about_model(options.model, [&] {
     options.inputs.sizes = options.shapes.resolve(model);
     if (!options.no_optimize) model.optimize();
-    session.emplace(model, SessionOptions{.threads = options.threads});
+    session.emplace(model, options.session);
   });
   const Inputs inputs = gather_inputs(model, options.inputs);
   const TensorMap results = about_model(options.model, [&] { return session->run(inputs.tensors); });
@@ -223,7 +223,7 @@ void add_run(CLI::App& program, Invocation& invocation) {
       ->type_name("WxH");
   app->add_option("--seed", options->inputs.seed, "Of random inputs (default 0)")->type_name("N");
   add_shape_options(*app, options->shapes);
-  add_threads(*app, options->threads);
+  add_session_options(*app, options->session);
   app->add_flag("--no-optimize", options->no_optimize, "Run the graph as it is in the file");
   app->add_option("--dump-tensors", options->dump_directory,
                   "Write every tensor, as the reference kernels compute it, to this directory")

@@ -3,7 +3,6 @@
 #include "engine/core/fail.h"
 #include "runtime/kernels/families.h"
 #include "runtime/kernels/post_ops.h"
-#include "runtime/plan/layout_policy.h"
 
 namespace plica {
 namespace {
@@ -15,7 +14,6 @@ bool is_direct(const std::string& name) { return !has(name, "ref") && !has(name,
 
 struct Candidate {
   Layout source, destination;
-  onednn::ConvolutionMethod method = onednn::ConvolutionMethod::direct;
   std::function<bool(const std::string&)> accept = is_direct;
   bool last_resort = false;  // slow
 };
@@ -26,11 +24,6 @@ std::vector<Candidate> candidates_for(const PlanBuilder& builder, const Convolut
   std::vector<Candidate> out;
   const Layout layout = builder.layout();
   const bool depthwise = p.groups > 1 && p.groups == x[1] && p.groups == y[1];
-  if (builder.options().winograd && layout == Layout::blocked16 && winograd_pays(p, x, y)) {
-    const char* tile = winograd_tile(x, y) == 4 ? "4x3" : "2x3";
-    out.push_back({Layout::blocked16, Layout::blocked16, onednn::ConvolutionMethod::winograd,
-                   [tile](const std::string& name) { return has(name, tile); }});
-  }
   // Few input channels are read from a row-major image without a reorder.
   const bool first = p.groups == 1 && x[1] <= 4 && layout != Layout::channels_last && is_row_major;
   if (first) out.push_back({Layout::row_major, layout});
@@ -39,18 +32,16 @@ std::vector<Candidate> candidates_for(const PlanBuilder& builder, const Convolut
     if (other != layout) out.push_back({other, other});
   }
   const auto not_ref = [](const std::string& name) { return !has(name, "ref"); };
-  if (!depthwise)
-    out.push_back(
-        {Layout::channels_last, Layout::channels_last, onednn::ConvolutionMethod::direct, not_ref, true});
-  out.push_back({Layout::row_major, Layout::row_major, onednn::ConvolutionMethod::direct, not_ref, true});
-  out.push_back({Layout::row_major, Layout::row_major, onednn::ConvolutionMethod::direct,
-                 [](const std::string&) { return true; }, true});
+  if (!depthwise) out.push_back({Layout::channels_last, Layout::channels_last, not_ref, true});
+  out.push_back({Layout::row_major, Layout::row_major, not_ref, true});
+  out.push_back({Layout::row_major, Layout::row_major, [](const std::string&) { return true; }, true});
   return out;
 }
 
 }  // namespace
 
 void build_convolution(PlanBuilder& builder, const LoweredOp& op, const ConvolutionParams& p) {
+  if (build_winograd(builder, op, p)) return;
   const Dims& x = builder.value(op.inputs[0]).dims;
   const Dims& w = builder.value(op.inputs[1]).dims;
   const Dims& y = builder.value(op.outputs[0]).dims;
@@ -78,7 +69,7 @@ void build_convolution(PlanBuilder& builder, const LoweredOp& op, const Convolut
       // A chain that an implementation cannot do is not worth a slow one: the next round does without.
       if (with_chain && !op.chain.empty() && c.last_resort) continue;
       const FusedChain chain(builder, bare, y, shape.destination, true);
-      auto primitive = onednn::convolution(shape, chain.post_ops(), c.method, c.accept);
+      auto primitive = onednn::convolution(shape, chain.post_ops(), c.accept);
       if (!primitive) continue;
       std::vector<PlanBuilder::PrimitiveOperand> operands;
       operands.push_back({DNNL_ARG_SRC, builder.in_layout(op.inputs[0], shape.source)});

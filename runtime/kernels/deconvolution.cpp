@@ -89,7 +89,7 @@ bool build_by_depth_to_space(PlanBuilder& builder, const LoweredOp& op, const Co
   shape.pads_begin = shape.pads_end = {0, 0};
   const FusedChain chain(builder, unary, middle, shape.destination, false);
   auto primitive = onednn::convolution(
-      shape, chain.post_ops(), onednn::ConvolutionMethod::direct, [](const std::string& name) {
+      shape, chain.post_ops(), [](const std::string& name) {
         return name.find("ref") == std::string::npos && name.find("gemm") == std::string::npos;
       });
   if (!primitive) return false;

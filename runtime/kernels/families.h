@@ -6,6 +6,8 @@
 namespace plica {
 
 void build_convolution(PlanBuilder& builder, const LoweredOp& op, const ConvolutionParams& params);
+// By Winograd's method; false: it does not pay here, and nothing was built.
+bool build_winograd(PlanBuilder& builder, const LoweredOp& op, const ConvolutionParams& params);
 void build_deconvolution(PlanBuilder& builder, const LoweredOp& op, const ConvolutionParams& params);
 void build_pooling(PlanBuilder& builder, const LoweredOp& op, const PoolingParams& params);
 void build_matmul(PlanBuilder& builder, const LoweredOp& op, const MatMulParams& params);

@@ -100,9 +100,8 @@ bool build_integer_convolution(PlanBuilder& builder, const LoweredOp& op, const 
   shape.dilations = c.window.dilations;
   shape.pads_begin = c.window.pads_begin;
   shape.pads_end = c.window.pads_end;
-  auto primitive =
-      onednn::convolution(shape, a.post_ops, onednn::ConvolutionMethod::direct,
-                          [&](const std::string& name) { return p.node_inputs.empty() || !is_ref(name); });
+  auto primitive = onednn::convolution(
+      shape, a.post_ops, [&](const std::string& name) { return p.node_inputs.empty() || !is_ref(name); });
   if (!primitive) return false;
   std::vector<PlanBuilder::PrimitiveOperand> operands = {
       {DNNL_ARG_SRC, builder.in_layout(op.inputs[0], shape.source)},

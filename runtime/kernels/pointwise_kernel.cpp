@@ -5,7 +5,7 @@
 
 #include "engine/core/fail.h"
 #include "engine/core/parallel.h"
-#include "runtime/kernels/pointwise_functions.h"
+#include "runtime/kernels/pointwise_pass.h"
 
 namespace plica {
 namespace {
@@ -16,162 +16,6 @@ constexpr int64_t kChunk = 1024;
 constexpr size_t kMostOperands = 16;
 // Below this, waking the team costs more than the work.
 constexpr int64_t kParallelGrain = 8192;
-
-struct Source {
-  const float* elements = nullptr;  // null: the scalar
-  float scalar = 0;
-};
-
-template <class S, class F>
-PLICA_INLINE void for_each_vector(float* y, const float* x, int64_t count, F f) {
-  int64_t i = 0;
-  for (; i + S::kLanes <= count; i += S::kLanes) {
-    typename S::Vec v;
-    S::load(v, x + i);
-    f(v, i, S::kLanes);
-    S::store(y + i, v);
-  }
-  if (i < count) {
-    float lanes[S::kLanes] = {};
-    std::copy_n(x + i, count - i, lanes);
-    typename S::Vec v;
-    S::load(v, lanes);
-    f(v, i, count - i);
-    S::store(lanes, v);
-    std::copy_n(lanes, count - i, y + i);
-  }
-}
-
-template <class S, Unary kFunction>
-PLICA_INLINE void unary_pass(float* y, const float* x, int64_t count, float a, float b) {
-  for_each_vector<S>(
-      y, x, count, [=](typename S::Vec & v, int64_t, int64_t) __attribute__((always_inline)) {
-        simd::apply<S, kFunction>(v, a, b);
-      });
-}
-
-template <class S, Binary kFunction>
-PLICA_INLINE void binary_pass(float* y, const float* x, int64_t count, const Source& other, bool reversed) {
-  const auto combine = [reversed](typename S::Vec & v, typename S::Vec & o) __attribute__((always_inline)) {
-    if (reversed) {
-      simd::apply<S, kFunction>(o, v);
-      v = o;
-    } else {
-      simd::apply<S, kFunction>(v, o);
-    }
-  };
-  if (!other.elements) {
-    const float scalar = other.scalar;
-    for_each_vector<S>(
-        y, x, count, [&](typename S::Vec & v, int64_t, int64_t) __attribute__((always_inline)) {
-          typename S::Vec o;
-          S::fill(o, scalar);
-          combine(v, o);
-        });
-    return;
-  }
-  const float* elements = other.elements;
-  for_each_vector<S>(
-      y, x, count, [&](typename S::Vec & v, int64_t i, int64_t left) __attribute__((always_inline)) {
-        typename S::Vec o;
-        if (left == S::kLanes) {
-          S::load(o, elements + i);
-        } else {
-          float lanes[S::kLanes] = {};
-          std::copy_n(elements + i, left, lanes);
-          S::load(o, lanes);
-        }
-        combine(v, o);
-      });
-}
-
-template <class S>
-PLICA_INLINE void instruction_body(const PointOp& op, float* y, const float* x, int64_t count,
-                                   const Source& other) {
-  if (op.is_unary) {
-    const float a = op.a, b = op.b;
-    switch (op.unary) {
-      case Unary::linear:
-        return unary_pass<S, Unary::linear>(y, x, count, a, b);
-      case Unary::relu:
-        return unary_pass<S, Unary::relu>(y, x, count, a, b);
-      case Unary::leaky_relu:
-        return unary_pass<S, Unary::leaky_relu>(y, x, count, a, b);
-      case Unary::elu:
-        return unary_pass<S, Unary::elu>(y, x, count, a, b);
-      case Unary::celu:
-        return unary_pass<S, Unary::celu>(y, x, count, a, b);
-      case Unary::thresholded_relu:
-        return unary_pass<S, Unary::thresholded_relu>(y, x, count, a, b);
-      case Unary::clip:
-        return unary_pass<S, Unary::clip>(y, x, count, a, b);
-      case Unary::sigmoid:
-        return unary_pass<S, Unary::sigmoid>(y, x, count, a, b);
-      case Unary::tanh:
-        return unary_pass<S, Unary::tanh>(y, x, count, a, b);
-      case Unary::hard_sigmoid:
-        return unary_pass<S, Unary::hard_sigmoid>(y, x, count, a, b);
-      case Unary::hard_swish:
-        return unary_pass<S, Unary::hard_swish>(y, x, count, a, b);
-      case Unary::swish:
-        return unary_pass<S, Unary::swish>(y, x, count, a, b);
-      case Unary::exp:
-        return unary_pass<S, Unary::exp>(y, x, count, a, b);
-      case Unary::log:
-        return unary_pass<S, Unary::log>(y, x, count, a, b);
-      case Unary::sqrt:
-        return unary_pass<S, Unary::sqrt>(y, x, count, a, b);
-      case Unary::abs:
-        return unary_pass<S, Unary::abs>(y, x, count, a, b);
-      case Unary::sign:
-        return unary_pass<S, Unary::sign>(y, x, count, a, b);
-      case Unary::floor:
-        return unary_pass<S, Unary::floor>(y, x, count, a, b);
-      case Unary::ceil:
-        return unary_pass<S, Unary::ceil>(y, x, count, a, b);
-      case Unary::round:
-        return unary_pass<S, Unary::round>(y, x, count, a, b);
-      case Unary::square:
-        return unary_pass<S, Unary::square>(y, x, count, a, b);
-      case Unary::reciprocal:
-        return unary_pass<S, Unary::reciprocal>(y, x, count, a, b);
-      case Unary::sin:
-        return unary_pass<S, Unary::sin>(y, x, count, a, b);
-      case Unary::cos:
-        return unary_pass<S, Unary::cos>(y, x, count, a, b);
-      case Unary::erf:
-        return unary_pass<S, Unary::erf>(y, x, count, a, b);
-      case Unary::gelu:
-        return unary_pass<S, Unary::gelu>(y, x, count, a, b);
-      case Unary::gelu_tanh:
-        return unary_pass<S, Unary::gelu_tanh>(y, x, count, a, b);
-      case Unary::soft_plus:
-        return unary_pass<S, Unary::soft_plus>(y, x, count, a, b);
-      case Unary::soft_sign:
-        return unary_pass<S, Unary::soft_sign>(y, x, count, a, b);
-      case Unary::mish:
-        return unary_pass<S, Unary::mish>(y, x, count, a, b);
-    }
-  }
-  switch (op.binary) {
-    case Binary::add:
-      return binary_pass<S, Binary::add>(y, x, count, other, op.reversed);
-    case Binary::sub:
-      return binary_pass<S, Binary::sub>(y, x, count, other, op.reversed);
-    case Binary::mul:
-      return binary_pass<S, Binary::mul>(y, x, count, other, op.reversed);
-    case Binary::div:
-      return binary_pass<S, Binary::div>(y, x, count, other, op.reversed);
-    case Binary::min:
-      return binary_pass<S, Binary::min>(y, x, count, other, op.reversed);
-    case Binary::max:
-      return binary_pass<S, Binary::max>(y, x, count, other, op.reversed);
-  }
-}
-
-PLICA_FOR_EACH_ISA(instruction,
-                   (const PointOp& op, float* y, const float* x, int64_t count, const Source& other),
-                   (op, y, x, count, other))
 
 }  // namespace
 
@@ -219,7 +63,7 @@ void PointwiseKernel::run_rows(std::span<void* const> memory, int64_t row_length
   // Where an operand does not go evenly through a chunk, its elements are laid out here.
   thread_local std::vector<float> laid_out;
   laid_out.resize(operands * kChunk);
-  std::vector<Source> sources(operands);
+  std::vector<PassOperand> sources(operands);
   while (begin < end) {
     const int64_t outer = begin / rows_, row = begin % rows_;
     const int64_t rows = std::min({chunk_rows_, rows_ - row, end - begin});
@@ -260,8 +104,8 @@ void PointwiseKernel::run_rows(std::span<void* const> memory, int64_t row_length
       const float* in = x + offset;
       float* out = y + offset;
       for (const Instruction& i : program_) {
-        instruction(i.op, out, in, count,
-                    i.operand < 0 ? sources[0] : sources[static_cast<size_t>(i.operand)]);
+        pointwise_pass(i.op, out, in, count,
+                       i.operand < 0 ? sources[0] : sources[static_cast<size_t>(i.operand)]);
         in = out;
       }
     }

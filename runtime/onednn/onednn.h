@@ -101,10 +101,8 @@ struct ConvolutionShape {
   Dims strides, dilations;  // dilation 1: dense
   Dims pads_begin, pads_end;
 };
-enum class ConvolutionMethod { direct, winograd };
 // All implementations that fit, in oneDNN's order, up to the first that `accept` likes.
 std::optional<Primitive> convolution(const ConvolutionShape& shape, const PostOps& post_ops,
-                                     ConvolutionMethod method,
                                      const std::function<bool(const std::string& implementation)>& accept);
 std::optional<Primitive> deconvolution(const ConvolutionShape& shape, const PostOps& post_ops);
 // source [M, K] * weights [K, N], or with equal batch axes before these.

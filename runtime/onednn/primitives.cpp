@@ -142,11 +142,8 @@ std::optional<typename Op::primitive_desc> describe_convolution(const Convolutio
 }  // namespace
 
 std::optional<Primitive> convolution(const ConvolutionShape& s, const PostOps& post_ops,
-                                     ConvolutionMethod method,
                                      const std::function<bool(const std::string& implementation)>& accept) {
-  const auto algorithm = method == ConvolutionMethod::direct ? dnnl::algorithm::convolution_direct
-                                                             : dnnl::algorithm::convolution_winograd;
-  auto pd = describe_convolution<dnnl::convolution_forward>(s, post_ops, algorithm);
+  auto pd = describe_convolution<dnnl::convolution_forward>(s, post_ops, dnnl::algorithm::convolution_direct);
   if (!pd) return std::nullopt;
   while (!accept(pd->impl_info_str())) {
     if (!pd->next_impl()) return std::nullopt;

@@ -21,9 +21,6 @@ std::string node_names(const LoweredOp& op) {
   return names;
 }
 
-namespace {
-
-// Of a convolution or product, by its definition; 0 for other operations.
 double multiply_adds(const LoweredGraph& graph, const LoweredOp& op) {
   const auto elements = [&](int v) { return static_cast<double>(checked_elements(graph.value(v).dims)); };
   if (const auto* p = op.get_if<ConvolutionParams>()) {
@@ -44,11 +41,9 @@ double multiply_adds(const LoweredGraph& graph, const LoweredOp& op) {
   return 0;
 }
 
-}  // namespace
-
-PlanBuilder::PlanBuilder(LoweredGraph graph, const BuildOptions& options, const Programs& programs)
+PlanBuilder::PlanBuilder(LoweredGraph graph, onednn::Layout layout, const Programs& programs)
     : graph_(std::move(graph)),
-      options_(options),
+      layout_(layout),
       programs_(programs),
       constants_(programs.constants()),
       threads_(current_threads()),
@@ -165,17 +160,25 @@ Placement PlanBuilder::placement(int v) {
   return p;
 }
 
-Placement PlanBuilder::packed(const Tensor& tensor, const onednn::Desc& from, const onednn::Desc& desc) {
-  auto constant = constants_.get(tensor, from, desc);
+int PlanBuilder::storage_of(std::shared_ptr<const Constant> constant) {
   auto [it, is_new] = constant_storage_.try_emplace(constant.get(), -1);
   if (is_new) {
     Storage s;
     s.kind = Storage::Kind::constant;
-    s.bytes = onednn::bytes_of(desc);
+    s.bytes = constant->packed.bytes();
     s.constant = std::move(constant);
     it->second = add_storage(std::move(s));
   }
-  return {it->second, 0, desc};
+  return it->second;
+}
+
+Placement PlanBuilder::packed(const Tensor& tensor, const onednn::Desc& from, const onednn::Desc& desc) {
+  return {storage_of(constants_.get(tensor, from, desc)), 0, desc};
+}
+
+Placement PlanBuilder::packed(const Tensor& tensor, const std::string& form,
+                              const std::function<Tensor()>& make) {
+  return {storage_of(constants_.get(tensor, form, make)), 0, {}};
 }
 
 Placement PlanBuilder::in_layout(int v, const onednn::Desc& desc) {

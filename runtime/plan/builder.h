@@ -20,13 +20,6 @@ namespace plica {
 
 class Programs;
 
-struct BuildOptions {
-  // The layout of activations between convolutions. Row-major stands for: choose by the CPU
-  // (layout_policy.h).
-  onednn::Layout layout = onednn::Layout::row_major;
-  bool winograd = true;
-};
-
 // Where a value lies. Without `desc` it is row-major; what is float32 always has one.
 struct Placement {
   int storage = -1;
@@ -36,16 +29,16 @@ struct Placement {
 
 class PlanBuilder {
  public:
-  PlanBuilder(LoweredGraph graph, const BuildOptions& options, const Programs& programs);
+  // `layout`: of activations between convolutions.
+  PlanBuilder(LoweredGraph graph, onednn::Layout layout, const Programs& programs);
   std::shared_ptr<Plan> build();
 
   // ---- for the families
   const LoweredGraph& graph() const { return graph_; }
   const LoweredValue& value(int v) const { return graph_.value(v); }
-  const BuildOptions& options() const { return options_; }
   const Programs& programs() const { return programs_; }
   // The layout that convolutions of this plan prefer.
-  onednn::Layout layout() const { return options_.layout; }
+  onednn::Layout layout() const { return layout_; }
 
   // Where the value lies now, as its producer left it; a constant in row-major order.
   Placement placement(int v);
@@ -55,6 +48,8 @@ class PlanBuilder {
   // Constant weights in a layout; `from` describes the row-major tensor's elements as the primitive sees
   // them.
   Placement packed(const Tensor& tensor, const onednn::Desc& from, const onednn::Desc& desc);
+  // The same, in a form of a kernel's own.
+  Placement packed(const Tensor& tensor, const std::string& form, const std::function<Tensor()>& make);
 
   // New memory for a result; the value lies there from now on.
   Placement allocate(int v, const onednn::Desc& desc);
@@ -87,12 +82,13 @@ class PlanBuilder {
   void choose_homes();
   std::optional<Placement> place_at_home(int v, const onednn::Desc& desc);
   int add_storage(Storage storage);
+  int storage_of(std::shared_ptr<const Constant> constant);
   void record(int v, Placement where);
   void finish_outputs();
   void plan_arena();
 
   LoweredGraph graph_;
-  BuildOptions options_;
+  onednn::Layout layout_;
   const Programs& programs_;
   ConstantCache& constants_;
   int threads_;
@@ -110,6 +106,9 @@ class PlanBuilder {
 
 // Builds the steps of one operation.
 void build_step(PlanBuilder& builder, const LoweredOp& op);
+
+// Multiply-adds of a convolution or product, by its definition; 0 for other operations.
+double multiply_adds(const LoweredGraph& graph, const LoweredOp& op);
 
 // "conv1+relu1": the names of the nodes that an operation computes.
 std::string node_names(const LoweredOp& op);

@@ -6,15 +6,12 @@
 
 namespace plica {
 
-std::shared_ptr<const Plan> compile(const Region& region, const GraphFacts& facts,
-                                    const BuildOptions& options, const Programs& programs,
+std::shared_ptr<const Plan> compile(const Region& region, const GraphFacts& facts, const Programs& programs,
                                     std::shared_ptr<const Continuation> rest) {
   LoweredGraph lowered = lower(region, facts);
   fuse(lowered);
   fuse_quantized(lowered);
-  BuildOptions chosen = options;
-  if (chosen.layout == onednn::Layout::row_major) chosen.layout = choose_layout();
-  std::shared_ptr<Plan> plan = PlanBuilder(std::move(lowered), chosen, programs).build();
+  std::shared_ptr<Plan> plan = PlanBuilder(std::move(lowered), choose_layout(), programs).build();
   plan->rest = std::move(rest);
   return plan;
 }

@@ -31,18 +31,38 @@ std::shared_ptr<const Constant> pack(const Tensor& tensor, const onednn::Desc& f
 
 }  // namespace
 
-std::shared_ptr<const Constant> ConstantCache::get(const Tensor& tensor, const onednn::Desc& from,
-                                                   const onednn::Desc& to) {
+template <class Matches, class Make>
+std::shared_ptr<const Constant> ConstantCache::find_or_add(const Tensor& tensor, const Matches& matches,
+                                                           const Make& make) {
   std::lock_guard lock(mutex_);
   auto& known = by_source_[tensor.raw()];
   std::erase_if(known, [](const auto& weak) { return weak.expired(); });
   for (const auto& weak : known) {
-    auto c = weak.lock();
-    if (c && c->from == from && c->desc == to) return c;
+    if (auto c = weak.lock(); c && matches(*c)) return c;
   }
-  auto c = pack(tensor, from, to);
+  std::shared_ptr<const Constant> c = make();
   known.push_back(c);
   return c;
+}
+
+std::shared_ptr<const Constant> ConstantCache::get(const Tensor& tensor, const onednn::Desc& from,
+                                                   const onednn::Desc& to) {
+  return find_or_add(
+      tensor, [&](const Constant& c) { return c.form.empty() && c.from == from && c.desc == to; },
+      [&] { return pack(tensor, from, to); });
+}
+
+std::shared_ptr<const Constant> ConstantCache::get(const Tensor& tensor, const std::string& form,
+                                                   const std::function<Tensor()>& make) {
+  return find_or_add(
+      tensor, [&](const Constant& c) { return c.form == form; },
+      [&] {
+        auto c = std::make_shared<Constant>();
+        c->source = tensor;
+        c->form = form;
+        c->packed = make();
+        return c;
+      });
 }
 
 }  // namespace plica

@@ -2,8 +2,10 @@
 // shared by the plans of all shapes. Thread safety: all.
 #pragma once
 
+#include <functional>
 #include <memory>
 #include <mutex>
+#include <string>
 #include <unordered_map>
 #include <vector>
 
@@ -14,6 +16,7 @@ namespace plica {
 
 struct Constant {
   Tensor source;            // kept: its address is part of the key
+  std::string form;         // that only a kernel knows; then there are no descriptors
   onednn::Desc from, desc;  // how the source is read, and how the data lie
   Tensor packed;            // shares the source's buffer when the layouts agree
   dnnl::memory memory;  // one handle for all threads: giving oneDNN the address again would write the padding
@@ -23,8 +26,14 @@ class ConstantCache {
  public:
   // The tensor, read as `from` describes, in the layout `to`.
   std::shared_ptr<const Constant> get(const Tensor& tensor, const onednn::Desc& from, const onednn::Desc& to);
+  // The tensor in a form of a kernel's own, as make() gives it.
+  std::shared_ptr<const Constant> get(const Tensor& tensor, const std::string& form,
+                                      const std::function<Tensor()>& make);
 
  private:
+  template <class Matches, class Make>
+  std::shared_ptr<const Constant> find_or_add(const Tensor& tensor, const Matches& matches, const Make& make);
+
   std::mutex mutex_;
   std::unordered_map<const void*, std::vector<std::weak_ptr<const Constant>>> by_source_;
 };

@@ -1,7 +1,7 @@
 // Measured on a Zen 4 (AVX-512 in two halves, so AVX2 has the same peak), oneDNN 2.6.3, batch 1, one thread.
 //
-// One layout for the whole graph, CPU time of a run in ms (224x224 and the sizes of docs/performance.md; the blocked16
-// column with Winograd's method where winograd_pays says so):
+// One layout for the whole graph, CPU time of a run in ms (224x224 and the sizes of docs/performance.md; the
+// blocked16 column with Winograd's method where winograd_pays says so):
 //
 //     model               nChw16c   nChw8c     nhwc
 //     resnet18               22.3     36.2     34.0
@@ -14,10 +14,11 @@
 //     PP-OCRv4 rec           14.9     15.3     14.8
 //     PP-OCR cls             0.48     0.49     0.45
 //
-// Layer by layer the three are within 10 % of each other (all at 105-125 GFLOP/s) but for these: channels that don't
-// fill blocks (128 to 24 at 160x160, 3x3: 16.6 / 13.4 / 18.2 ms), depthwise in nhwc (0.076 against 0.102 ms for 32
-// channels at 112x112). So the blocked layout that has Winograd's method wins, and where there is no AVX-512 the one of
-// its vectors, 8. oneDNN's own choice for `any` on AVX-512 is nhwc, which has no Winograd and no zero-copy concat.
+// Layer by layer the three are within 10 % of each other (all at 105-125 GFLOP/s) but for these: channels
+// that don't fill blocks (128 to 24 at 160x160, 3x3: 16.6 / 13.4 / 18.2 ms), depthwise in nhwc (0.076 against
+// 0.102 ms for 32 channels at 112x112). So the blocked layout that has Winograd's method wins, and where
+// there is no AVX-512 the one of its vectors, 8. oneDNN's own choice for `any` on AVX-512 is nhwc, which has
+// no Winograd and no zero-copy concat.
 //
 // 3x3 stride 1, direct against Winograd F(2x2) / F(4x4), ms:
 //
@@ -27,7 +28,8 @@
 //     512 at 14     7.9    4.13  4.68          128 to 32 at 28   0.48   0.27  0.19
 //     3 to 64 at 224   1.60   -  5.13
 //
-// Its error is larger than the direct sum's by up to two decimal digits (1e-5 of the largest output against 1e-7).
+// Its error is larger than the direct sum's by up to two decimal digits (1e-5 of the largest output against
+// 1e-7).
 #include "runtime/plan/layout_policy.h"
 
 #include <algorithm>
@@ -42,23 +44,44 @@ bool has_fast_convolution(onednn::Layout layout) {
   shape.source = shape.destination = onednn::desc_of({1, 64, 14, 14}, layout);
   shape.weights = onednn::any_layout({64, 64, 3, 3});
   shape.strides = shape.dilations = shape.pads_begin = shape.pads_end = {1, 1};
-  return onednn::convolution(shape, onednn::PostOps(), onednn::ConvolutionMethod::direct, [](const std::string& name) {
-           return name.find("ref") == std::string::npos && name.find("gemm") == std::string::npos;
-         }).has_value();
+  return onednn::convolution(shape, onednn::PostOps(),
+                             [](const std::string& name) {
+                               return name.find("ref") == std::string::npos &&
+                                      name.find("gemm") == std::string::npos;
+                             })
+      .has_value();
 }
 
 }  // namespace
 
-bool winograd_pays(const ConvolutionParams& p, const Dims& x, const Dims& y) {
-  const auto all = [](const Dims& dims, int64_t v) { return std::ranges::all_of(dims, [v](int64_t d) { return d == v; }); };
+// Time is counted in that of a multiply-add at each input and output channel. Directly, 9 for each output. By
+// Winograd's method, one for each point of each tile, and what its transforms cost, which is done for each
+// channel once and so weighs more with few of them; and all points' weights are read from memory, which takes
+// as long as kMemory of their products. Threads share the products, not the memory.
+int winograd_tile(const ConvolutionParams& p, const Dims& x, const Dims& y, int threads) {
+  const auto all = [](const Dims& dims, int64_t v) {
+    return std::ranges::all_of(dims, [v](int64_t d) { return d == v; });
+  };
   const Window& w = p.window;
-  if (p.groups != 1 || x.size() != 4 || !all(w.kernel, 3) || !all(w.strides, 1) || !all(w.dilations, 1)) return false;
-  return x[1] >= 16 && y[1] >= 16 && y[2] * y[3] >= 16;
-}
-
-int winograd_tile(const Dims& x, const Dims& y) {
-  const int64_t area = y[2] * y[3];
-  return area < 100 || (area < 256 && x[1] * y[1] >= 512 * 512) ? 2 : 4;
+  if (p.groups != 1 || x.size() != 4 || !all(w.kernel, 3) || !all(w.strides, 1) || !all(w.dilations, 1))
+    return 0;
+  // A reorder to blocks would cost more than is won.
+  constexpr int64_t kLeastChannels = 16;
+  if (x[1] < kLeastChannels || y[1] < kLeastChannels || y[0] * y[2] * y[3] == 0) return 0;
+  constexpr double kMemory = 4, kTransform = 12, kGain = 1.1;
+  const double channels = 1 / static_cast<double>(x[1]) + 1 / static_cast<double>(y[1]);
+  double best = 9 * (static_cast<double>(y[0] * y[2] * y[3]) / threads + kMemory) / kGain;
+  int choice = 0;
+  for (const int tile : {2, 4}) {
+    const auto tiles = static_cast<double>(y[0] * ((y[2] + tile - 1) / tile) * ((y[3] + tile - 1) / tile));
+    const double points = (tile + 2) * (tile + 2);
+    const double cost = points * (tiles * (1 + kTransform * channels) / threads + kMemory);
+    if (cost < best) {
+      best = cost;
+      choice = tile;
+    }
+  }
+  return choice;
 }
 
 onednn::Layout choose_layout() {

@@ -10,10 +10,7 @@ namespace plica {
 // The layout of activations on this CPU.
 onednn::Layout choose_layout();
 
-// A 3x3 convolution for which Winograd's method is faster than the direct one, where the CPU has it
-// (AVX-512).
-bool winograd_pays(const ConvolutionParams& params, const Dims& x, const Dims& y);
-// 4 for F(4x4, 3x3), 2 for F(2x2, 3x3).
-int winograd_tile(const Dims& x, const Dims& y);
+// How a convolution is done fastest by so many threads: 4 for F(4x4, 3x3), 2 for F(2x2, 3x3), 0 for directly.
+int winograd_tile(const ConvolutionParams& params, const Dims& x, const Dims& y, int threads);
 
 }  // namespace plica

@@ -168,7 +168,7 @@ std::shared_ptr<const Plan> Runner::make_plan(const std::vector<Tensor>& inputs,
   using Source = Continuation::Source;
   const GraphFacts facts = infer_region(region_, inputs, with_values);
   std::vector<const Node*> waiting = waiting_nodes(region_, facts);
-  if (waiting.empty()) return compile(region_, facts, {}, programs_);
+  if (waiting.empty()) return compile(region_, facts, programs_);
 
   Region now = region_;
   std::unordered_map<const Value*, size_t> given, planned, late;
@@ -193,7 +193,7 @@ std::shared_ptr<const Plan> Runner::make_plan(const std::vector<Tensor>& inputs,
   auto continuation = std::make_shared<Continuation>(std::move(rest), programs_, values_matter_);
   continuation->inputs = std::move(rest_inputs);
   continuation->outputs = std::move(outputs);
-  return compile(now, facts, {}, programs_, std::move(continuation));
+  return compile(now, facts, programs_, std::move(continuation));
 }
 
 }  // namespace plica

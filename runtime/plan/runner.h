@@ -25,7 +25,7 @@ class Runner;
 // What the runners of a model share. Outlives them and their plans.
 class Programs {
  public:
-  explicit Programs(size_t cached_plans) : cached_plans_(cached_plans) {}
+  Programs(size_t cached_plans, bool exact) : cached_plans_(cached_plans), exact_(exact) {}
   ~Programs();
 
   // That of a subgraph.
@@ -35,9 +35,12 @@ class Programs {
   ConstantCache& constants() const { return constants_; }
   ResultPool& results() const { return *results_; }
   size_t cached_plans() const { return cached_plans_; }
+  // Sums are those of the operators' definitions: no method that computes them otherwise.
+  bool exact() const { return exact_; }
 
  private:
   size_t cached_plans_;
+  bool exact_;
   mutable ConstantCache constants_;
   const std::shared_ptr<ResultPool> results_ = ResultPool::make();
   mutable std::mutex mutex_;

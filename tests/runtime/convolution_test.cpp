@@ -164,6 +164,16 @@ TEST(Convolution, WeightsFromTheGraph) {
   check_against_reference(g, g.feed(), 54 * kWinogradFactor);
 }
 
+TEST(Convolution, ExactMeansNoWinograd) {
+  GraphMaker g;
+  g.output(g.node("Conv", {g.input({1, 64, 16, 16}), g.weights({64, 64, 3, 3})}));
+  const auto implementation = [&](bool exact) {
+    return Executor(g.model(), {.threads = 1, .exact = exact}).describe(g.feed()).steps.at(1).implementation;
+  };
+  EXPECT_EQ(implementation(false), "winograd F(4x4,3x3)");
+  EXPECT_EQ(implementation(true).find("wino"), std::string::npos);
+}
+
 TEST(Convolution, EmptyBatch) {
   GraphMaker g;
   g.output(g.node("Relu", {g.node("Conv", {g.input({0, 6, 8, 8}), g.weights({8, 6, 3, 3})})}));

@@ -96,9 +96,9 @@ class GraphMaker {
 inline double tolerance(double reduction, double magnitude) {
   return 12 * std::sqrt(reduction) * std::numeric_limits<float>::epsilon() * std::max(magnitude, 1.0);
 }
-// F(4x4, 3x3) loses up to two decimal digits against the direct sum (Lavin and Gray, arXiv 1509.09308; docs
-// in runtime/plan/layout_policy.cpp).
-inline constexpr double kWinogradFactor = 60;
+// F(4x4, 3x3) by the points of winograd_kernel.cpp: its errors are 1.5 to 2 times as large as the direct sum's (simulated
+// in float32 against float64, 64 and 512 channels). Under the root: 3 times.
+inline constexpr double kWinogradFactor = 9;
 
 inline void expect_close(const Tensor& actual, const Tensor& expected, double reduction) {
   ASSERT_EQ(actual.dims(), expected.dims());
