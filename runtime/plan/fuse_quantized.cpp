@@ -1,15 +1,15 @@
 // Models in the "QDQ" form have float operators between DequantizeLinear and QuantizeLinear. Here those
 // operators that nothing else reads compute on the integers:
-//   Conv, Gemm, MatMul   integer products. The sum of (x - x_zero) * x_scale * (w - w_zero) * w_scale is
-//   their sum as
-//                        integers, exact, times x_scale * w_scale: three roundings instead of one for every
-//                        term, so nearer to the real number than the float sum. Both end in the same integer
-//                        but where that number is within the float sum's error of the middle between two:
-//                        there in neighbours.
-//   MaxPool              of the bytes, when both ends have one scale: quantizing what was dequantized gives
-//   the same byte
-//                        (k * s / s is k within 2^-22 for |k| < 2^9), and dequantizing keeps the order.
-//   Add, Mul             the same arithmetic in one pass (BytePairParams).
+//
+// Conv, Gemm, MatMul: integer products. The sum of (x - x_zero) * x_scale * (w - w_zero) * w_scale is their
+// sum as integers, exact, times x_scale * w_scale: three roundings instead of one for every term, so nearer
+// to the real number than the float sum. Both end in the same integer but where that number is within the
+// float sum's error of the middle between two: there in neighbours.
+//
+// MaxPool: of the bytes, when both ends have one scale. Quantizing what was dequantized gives the same byte
+// (k * s / s is k within 2^-22 for |k| < 2^9), and dequantizing keeps the order.
+//
+// Add, Mul: the same arithmetic in one pass (BytePairParams).
 //
 // Integer products whose sums a Cast makes float32 give float32 at once.
 #include <algorithm>

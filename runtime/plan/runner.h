@@ -25,7 +25,7 @@ class Runner;
 // What the runners of a model share. Outlives them and their plans.
 class Programs {
  public:
-  Programs(size_t cached_plans, bool exact) : cached_plans_(cached_plans), exact_(exact) {}
+  explicit Programs(size_t cached_plans, bool exact = false) : cached_plans_(cached_plans), exact_(exact) {}
   ~Programs();
 
   // That of a subgraph.
