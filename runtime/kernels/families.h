@@ -11,6 +11,7 @@ void build_pooling(PlanBuilder& builder, const LoweredOp& op, const PoolingParam
 void build_matmul(PlanBuilder& builder, const LoweredOp& op, const MatMulParams& params);
 void build_integer_product(PlanBuilder& builder, const LoweredOp& op, const IntegerProductParams& params);
 void build_elementwise(PlanBuilder& builder, const LoweredOp& op, const ElementwiseParams& params);
+void build_recurrent(PlanBuilder& builder, const LoweredOp& op, const RecurrentParams& params);
 void build_softmax(PlanBuilder& builder, const LoweredOp& op, const SoftmaxParams& params);
 void build_layer_norm(PlanBuilder& builder, const LoweredOp& op, const LayerNormParams& params);
 void build_reduce_mean(PlanBuilder& builder, const LoweredOp& op, const ReduceMeanParams& params);

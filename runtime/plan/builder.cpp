@@ -23,7 +23,7 @@ std::string node_names(const LoweredOp& op) {
 
 namespace {
 
-// Of a convolution or product, by its definition; 0 for other operations.
+// Of a convolution, product or recurrent layer, by its definition; 0 for other operations.
 double multiply_adds(const LoweredGraph& graph, const LoweredOp& op) {
   const auto elements = [&](int v) { return static_cast<double>(checked_elements(graph.value(v).dims)); };
   if (const auto* p = op.get_if<ConvolutionParams>()) {
@@ -40,6 +40,10 @@ double multiply_adds(const LoweredGraph& graph, const LoweredOp& op) {
                              ? elements(op.inputs[1]) / static_cast<double>(std::max<int64_t>(w[0], 1))
                              : static_cast<double>(w[w.size() - 2]);
     return elements(op.outputs[0]) * terms;
+  }
+  if (op.is<RecurrentParams>()) {
+    const double rows = elements(op.inputs[0]) / static_cast<double>(graph.value(op.inputs[0]).dims.back());
+    return rows * (elements(op.inputs[1]) + elements(op.inputs[2]));
   }
   return 0;
 }
@@ -100,6 +104,11 @@ std::shared_ptr<Plan> PlanBuilder::build() {
 bool PlanBuilder::is_small(const LoweredOp& op) const {
   constexpr double kSmall = 3e5;      // multiply-adds
   constexpr double kPerElement = 16;  // what moving an element costs in these
+  if (const auto* p = op.get_if<RecurrentParams>()) {
+    // Its threads wait for one another at every step, so what one step multiplies counts: [N, hidden] by R.
+    const Dims &x = graph_.value(op.inputs[0]).dims, &r = graph_.value(op.inputs[2]).dims;
+    return static_cast<double>(x[p->batch_first ? 0 : 1] * r[1]) * static_cast<double>(r[2]) < kSmall;
+  }
   double elements = 0;
   for (int v : reads_of(op)) {
     if (graph_.value(v).dynamic) return false;
@@ -165,8 +174,9 @@ Placement PlanBuilder::placement(int v) {
   return p;
 }
 
-Placement PlanBuilder::packed(const Tensor& tensor, const onednn::Desc& from, const onednn::Desc& desc) {
-  auto constant = constants_.get(tensor, from, desc);
+Placement PlanBuilder::packed(const Tensor& tensor, const onednn::Desc& from, const onednn::Desc& desc,
+                              Arrange arrange) {
+  auto constant = constants_.get(tensor, from, desc, arrange);
   auto [it, is_new] = constant_storage_.try_emplace(constant.get(), -1);
   if (is_new) {
     Storage s;

@@ -53,8 +53,9 @@ class PlanBuilder {
   Placement in_layout(int v, const onednn::Desc& desc);
   Placement row_major(int v);
   // Constant weights in a layout; `from` describes the row-major tensor's elements as the primitive sees
-  // them.
-  Placement packed(const Tensor& tensor, const onednn::Desc& from, const onednn::Desc& desc);
+  // them, after `arrange` if there is one.
+  Placement packed(const Tensor& tensor, const onednn::Desc& from, const onednn::Desc& desc,
+                   Arrange arrange = nullptr);
 
   // New memory for a result; the value lies there from now on.
   Placement allocate(int v, const onednn::Desc& desc);

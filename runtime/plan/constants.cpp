@@ -8,9 +8,12 @@ namespace {
 
 constexpr size_t kSmallBytes = 1 << 20;
 
-std::shared_ptr<const Constant> pack(const Tensor& tensor, const onednn::Desc& from, const onednn::Desc& to) {
+std::shared_ptr<const Constant> pack(const Tensor& given, const onednn::Desc& from, const onednn::Desc& to,
+                                     Arrange arrange) {
   auto c = std::make_shared<Constant>();
-  c->source = tensor;
+  c->source = given;
+  c->arrange = arrange;
+  const Tensor tensor = arrange ? arrange(given) : given;
   c->from = from;
   c->desc = to;
   if (onednn::same_placement(from, to)) {
@@ -32,15 +35,15 @@ std::shared_ptr<const Constant> pack(const Tensor& tensor, const onednn::Desc& f
 }  // namespace
 
 std::shared_ptr<const Constant> ConstantCache::get(const Tensor& tensor, const onednn::Desc& from,
-                                                   const onednn::Desc& to) {
+                                                   const onednn::Desc& to, Arrange arrange) {
   std::lock_guard lock(mutex_);
   auto& known = by_source_[tensor.raw()];
   std::erase_if(known, [](const auto& weak) { return weak.expired(); });
   for (const auto& weak : known) {
     auto c = weak.lock();
-    if (c && c->from == from && c->desc == to) return c;
+    if (c && c->from == from && c->desc == to && c->arrange == arrange) return c;
   }
-  auto c = pack(tensor, from, to);
+  auto c = pack(tensor, from, to, arrange);
   known.push_back(c);
   return c;
 }

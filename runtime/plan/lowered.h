@@ -14,6 +14,7 @@
 #include "engine/core/tensor.h"
 #include "engine/graph/graph.h"
 #include "engine/ops/infer.h"
+#include "runtime/onednn/recurrent_cell.h"
 #include "runtime/plan/region.h"
 
 namespace plica {
@@ -107,6 +108,12 @@ struct IntegerProductParams {  // inputs: x [..., M, K] or [N, C, ...], w (int8)
 struct ElementwiseParams {  // inputs: the node's
   std::vector<int> data;    // positions among the inputs
 };
+// RNN, GRU or LSTM with the functions that are their default, or RNN with another; all sequences are as long as X.
+struct RecurrentParams {  // inputs and outputs: the node's; weights, bias and peepholes are constants
+  RecurrentCell cell = RecurrentCell::tanh;
+  RecurrentDirection direction = RecurrentDirection::forward;
+  bool batch_first = false;  // layout 1
+};
 struct SoftmaxParams {  // inputs: x
   int axis = 0;
   bool log = false;  // LogSoftmax: the logarithm of it, along the last axis only
@@ -137,7 +144,7 @@ struct DynamicParams {};
 
 using LoweredParams =
     std::variant<PointwiseParams, ConvolutionParams, PoolingParams, MatMulParams, IntegerProductParams,
-                 ElementwiseParams, SoftmaxParams,
+                 ElementwiseParams, RecurrentParams, SoftmaxParams,
                  LayerNormParams, ReduceMeanParams, ConcatParams, TransposeParams, SliceParams,
                  ResampleParams, ViewParams, EvaluateParams, DynamicParams>;
 
