@@ -15,6 +15,7 @@
 
 #include "engine/core/data_type.h"
 #include "engine/core/shape.h"
+#include "runtime/onednn/recurrent_cell.h"
 
 namespace plica::onednn {
 
@@ -121,5 +122,23 @@ std::optional<Primitive> softmax(const Desc& desc, int axis);
 std::optional<Primitive> eltwise(const Desc& desc, dnnl::algorithm algorithm, float alpha, float beta);
 std::optional<Primitive> reorder(const Desc& from, const Desc& to);
 std::optional<Primitive> concat(const std::vector<Desc>& parts, int axis, const Desc& destination);
+
+// One layer of L = 1, over T steps of N sequences, in D directions; G gates: of an LSTM in the order input,
+// forget, candidate, output, of a GRU update, reset, candidate. Of a cell without gates G is 1.
+struct RecurrentShape {
+  RecurrentCell cell = RecurrentCell::tanh;
+  RecurrentDirection direction = RecurrentDirection::forward;
+  Desc source;                           // [T, N, input]
+  Desc source_state, destination_state;  // [L, D, N, hidden], of an LSTM's cell too; undefined: none
+  Desc weights_layer, weights_state;     // [L, D, input or hidden, G, hidden], layouts given or `any`
+  Desc peepholes;                        // [L, D, 3, hidden]: input, forget, output; undefined: none
+  Desc bias;         // [L, D, G, hidden], which oneDNN 2.6 insists on; gru_linear_before_reset has the hidden candidate's as a fourth
+  Desc destination;  // [T, N, D * hidden]
+};
+struct RecurrentPrimitive {
+  Primitive primitive;
+  Desc weights_layer, weights_state;
+};
+std::optional<RecurrentPrimitive> recurrent(const RecurrentShape& shape);
 
 }  // namespace plica::onednn

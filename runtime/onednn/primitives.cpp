@@ -1,8 +1,6 @@
 #include <algorithm>
-#include <new>
 
-#include "engine/core/fail.h"
-#include "runtime/onednn/onednn.h"
+#include "runtime/onednn/describe.h"
 
 namespace plica::onednn {
 
@@ -62,51 +60,10 @@ int post_op_argument(int index) { return DNNL_ARG_ATTR_MULTIPLE_POST_OP(index) |
 
 namespace {
 
-// Runs `make`, which makes a primitive descriptor or throws. No implementation is nullopt.
-template <class Make>
-auto attempt(Make&& make) -> std::optional<decltype(make())> {
-  try {
-    auto pd = make();
-    if (!pd.get(true)) return std::nullopt;
-    return pd;
-  } catch (const dnnl::error& e) {
-    if (e.status == dnnl_unimplemented || e.status == dnnl_invalid_arguments) return std::nullopt;
-    if (e.status == dnnl_out_of_memory) throw std::bad_alloc();
-    fail(ErrorCode::internal, "oneDNN: {}", e.what());
-  }
-}
-
-template <class Pd>
-Primitive finish(const Pd& pd) {
-  Primitive p;
-  p.implementation = pd.impl_info_str();
-  p.scratch_bytes = bytes_of(pd.scratchpad_desc());
-  try {
-    p.primitive = dnnl::primitive(pd.get());
-  } catch (const dnnl::error& e) {
-    if (e.status == dnnl_out_of_memory) throw std::bad_alloc();
-    fail(ErrorCode::internal, "oneDNN: {}", e.what());
-  }
-  return p;
-}
-
 Dims minus_one(Dims dims) {
   for (int64_t& d : dims) --d;
   return dims;
 }
-
-#if DNNL_VERSION_MAJOR >= 3
-template <class Op, class... Args>
-typename Op::primitive_desc describe_primitive(const dnnl::primitive_attr& attributes, Args&&... args) {
-  return typename Op::primitive_desc(cpu_engine(), std::forward<Args>(args)..., attributes, true);
-}
-#else
-template <class Op, class... Args>
-typename Op::primitive_desc describe_primitive(const dnnl::primitive_attr& attributes, Args&&... args) {
-  return typename Op::primitive_desc(typename Op::desc(std::forward<Args>(args)...), attributes, cpu_engine(),
-                                     true);
-}
-#endif
 
 // Of an operation with a source, weights and a destination.
 template <class Pd>
@@ -117,8 +74,6 @@ Primitive finish_product(const Pd& pd) {
   p.destination = pd.dst_desc();
   return p;
 }
-
-constexpr auto kInference = dnnl::prop_kind::forward_inference;
 
 Desc bias_of(int64_t channels) { return row_major({channels}); }
 

@@ -38,6 +38,10 @@ double multiply_adds(const LoweredGraph& graph, const LoweredOp& op) {
                              : static_cast<double>(w[w.size() - 2]);
     return elements(op.outputs[0]) * terms;
   }
+  if (op.is<RecurrentParams>()) {
+    const double rows = elements(op.inputs[0]) / static_cast<double>(graph.value(op.inputs[0]).dims.back());
+    return rows * (elements(op.inputs[1]) + elements(op.inputs[2]));
+  }
   return 0;
 }
 
@@ -95,6 +99,11 @@ std::shared_ptr<Plan> PlanBuilder::build() {
 bool PlanBuilder::is_small(const LoweredOp& op) const {
   constexpr double kSmall = 3e5;      // multiply-adds
   constexpr double kPerElement = 16;  // what moving an element costs in these
+  if (const auto* p = op.get_if<RecurrentParams>()) {
+    // Its threads wait for one another at every step, so what one step multiplies counts: [N, hidden] by R.
+    const Dims &x = graph_.value(op.inputs[0]).dims, &r = graph_.value(op.inputs[2]).dims;
+    return static_cast<double>(x[p->batch_first ? 0 : 1] * r[1]) * static_cast<double>(r[2]) < kSmall;
+  }
   double elements = 0;
   for (int v : reads_of(op)) {
     if (graph_.value(v).dynamic) return false;
@@ -172,8 +181,9 @@ int PlanBuilder::storage_of(std::shared_ptr<const Constant> constant) {
   return it->second;
 }
 
-Placement PlanBuilder::packed(const Tensor& tensor, const onednn::Desc& from, const onednn::Desc& desc) {
-  return {storage_of(constants_.get(tensor, from, desc)), 0, desc};
+Placement PlanBuilder::packed(const Tensor& tensor, const onednn::Desc& from, const onednn::Desc& desc,
+                              Arrange arrange) {
+  return {storage_of(constants_.get(tensor, from, desc, arrange)), 0, desc};
 }
 
 Placement PlanBuilder::packed(const Tensor& tensor, const std::string& form,

@@ -46,8 +46,9 @@ class PlanBuilder {
   Placement in_layout(int v, const onednn::Desc& desc);
   Placement row_major(int v);
   // Constant weights in a layout; `from` describes the row-major tensor's elements as the primitive sees
-  // them.
-  Placement packed(const Tensor& tensor, const onednn::Desc& from, const onednn::Desc& desc);
+  // them, after `arrange` if there is one.
+  Placement packed(const Tensor& tensor, const onednn::Desc& from, const onednn::Desc& desc,
+                   Arrange arrange = nullptr);
   // The same, in a form of a kernel's own.
   Placement packed(const Tensor& tensor, const std::string& form, const std::function<Tensor()>& make);
 
@@ -107,7 +108,7 @@ class PlanBuilder {
 // Builds the steps of one operation.
 void build_step(PlanBuilder& builder, const LoweredOp& op);
 
-// Multiply-adds of a convolution or product, by its definition; 0 for other operations.
+// Multiply-adds of a convolution, product or recurrent layer, by its definition; 0 for other operations.
 double multiply_adds(const LoweredGraph& graph, const LoweredOp& op);
 
 // "conv1+relu1": the names of the nodes that an operation computes.

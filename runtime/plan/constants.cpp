@@ -8,9 +8,12 @@ namespace {
 
 constexpr size_t kSmallBytes = 1 << 20;
 
-std::shared_ptr<const Constant> pack(const Tensor& tensor, const onednn::Desc& from, const onednn::Desc& to) {
+std::shared_ptr<const Constant> pack(const Tensor& given, const onednn::Desc& from, const onednn::Desc& to,
+                                     Arrange arrange) {
   auto c = std::make_shared<Constant>();
-  c->source = tensor;
+  c->source = given;
+  c->arrange = arrange;
+  const Tensor tensor = arrange ? arrange(given) : given;
   c->from = from;
   c->desc = to;
   if (onednn::same_placement(from, to)) {
@@ -46,10 +49,13 @@ std::shared_ptr<const Constant> ConstantCache::find_or_add(const Tensor& tensor,
 }
 
 std::shared_ptr<const Constant> ConstantCache::get(const Tensor& tensor, const onednn::Desc& from,
-                                                   const onednn::Desc& to) {
+                                                   const onednn::Desc& to, Arrange arrange) {
   return find_or_add(
-      tensor, [&](const Constant& c) { return c.form.empty() && c.from == from && c.desc == to; },
-      [&] { return pack(tensor, from, to); });
+      tensor,
+      [&](const Constant& c) {
+        return c.form.empty() && c.arrange == arrange && c.from == from && c.desc == to;
+      },
+      [&] { return pack(tensor, from, to, arrange); });
 }
 
 std::shared_ptr<const Constant> ConstantCache::get(const Tensor& tensor, const std::string& form,

@@ -14,8 +14,12 @@
 
 namespace plica {
 
+// How a tensor's elements are brought into another order, or combined, before they are packed.
+using Arrange = Tensor (*)(const Tensor&);
+
 struct Constant {
   Tensor source;            // kept: its address is part of the key
+  Arrange arrange = nullptr;
   std::string form;         // that only a kernel knows; then there are no descriptors
   onednn::Desc from, desc;  // how the source is read, and how the data lie
   Tensor packed;            // shares the source's buffer when the layouts agree
@@ -24,8 +28,9 @@ struct Constant {
 
 class ConstantCache {
  public:
-  // The tensor, read as `from` describes, in the layout `to`.
-  std::shared_ptr<const Constant> get(const Tensor& tensor, const onednn::Desc& from, const onednn::Desc& to);
+  // The tensor, or what `arrange` makes of it, read as `from` describes, in the layout `to`.
+  std::shared_ptr<const Constant> get(const Tensor& tensor, const onednn::Desc& from, const onednn::Desc& to,
+                                      Arrange arrange = nullptr);
   // The tensor in a form of a kernel's own, as make() gives it.
   std::shared_ptr<const Constant> get(const Tensor& tensor, const std::string& form,
                                       const std::function<Tensor()>& make);

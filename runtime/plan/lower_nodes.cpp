@@ -84,6 +84,12 @@ constexpr Entry kMixedTable[] = {
     {"Resize", lower_resize, PlannedKernel::own},
     {"Upsample", lower_resize, PlannedKernel::own},
 };
+// Operators that may leave their first result out.
+constexpr Entry kRecurrentTable[] = {
+    {"RNN", lower_recurrent, PlannedKernel::onednn},
+    {"GRU", lower_recurrent, PlannedKernel::onednn},
+    {"LSTM", lower_recurrent, PlannedKernel::onednn},
+};
 // Operators on any type that only rename dims.
 constexpr Entry kViewTable[] = {
     {"Reshape", lower_view, PlannedKernel::own},  {"Flatten", lower_view, PlannedKernel::own},
@@ -106,7 +112,8 @@ bool try_table(const Entry (&table)[N], Lowerer& l) {
 std::optional<PlannedKernel> planned_kernel(std::string_view domain, std::string_view op_type) {
   if (is_integer_product(domain, op_type)) return PlannedKernel::onednn;
   if (!domain.empty()) return std::nullopt;
-  for (std::span<const Entry> table : {std::span<const Entry>(kFloatTable), {kMixedTable}, {kViewTable}}) {
+  for (std::span<const Entry> table :
+       {std::span<const Entry>(kFloatTable), {kMixedTable}, {kRecurrentTable}, {kViewTable}}) {
     for (const Entry& e : table) {
       if (e.op_type == op_type) return e.kernel;
     }
@@ -115,8 +122,10 @@ std::optional<PlannedKernel> planned_kernel(std::string_view domain, std::string
 }
 
 void lower_known_node(LoweredGraph& graph, const Node& node, LoweredOp& op) {
-  if (op.outputs.empty() || op.outputs[0] < 0 || op.inputs.empty() || op.inputs[0] < 0) return;
+  if (op.inputs.empty() || op.inputs[0] < 0) return;
   Lowerer l{graph, node, op, AttributeReader(node)};
+  if (node.domain().empty() && try_table(kRecurrentTable, l)) return;
+  if (op.outputs.empty() || op.outputs[0] < 0) return;
   if (lower_quantized(l) || !node.domain().empty()) return;
   if (try_table(kViewTable, l)) return;
   if (l.in(0).type != DataType::float32 || l.out().type != DataType::float32) return;

@@ -15,6 +15,7 @@
 #include "engine/core/tensor.h"
 #include "engine/graph/graph.h"
 #include "engine/ops/infer.h"
+#include "runtime/onednn/recurrent_cell.h"
 #include "runtime/plan/region.h"
 
 namespace plica {
@@ -135,6 +136,13 @@ struct ScaleSumsParams {  // inputs: sums (int32) [..., N], a_scale (one), b_sca
 struct ElementwiseParams {  // inputs: the node's
   std::vector<int> data;    // positions among the inputs
 };
+// RNN, GRU or LSTM with the functions that are their default, or RNN with another; all sequences are as long
+// as X.
+struct RecurrentParams {  // inputs and outputs: the node's; weights, bias and peepholes are constants
+  RecurrentCell cell = RecurrentCell::tanh;
+  RecurrentDirection direction = RecurrentDirection::forward;
+  bool batch_first = false;  // layout 1
+};
 struct SoftmaxParams {  // inputs: x
   int axis = 0;
   bool log = false;  // LogSoftmax: the logarithm of it, along the last axis only
@@ -165,8 +173,8 @@ struct DynamicParams {};
 
 using LoweredParams =
     std::variant<PointwiseParams, ConvolutionParams, PoolingParams, MatMulParams, IntegerProductParams,
-                 BytePairParams, DynamicQuantizeParams, ScaleSumsParams, ElementwiseParams, SoftmaxParams,
-                 LayerNormParams, ReduceMeanParams, ConcatParams, TransposeParams, SliceParams,
+                 BytePairParams, DynamicQuantizeParams, ScaleSumsParams, ElementwiseParams, RecurrentParams,
+                 SoftmaxParams, LayerNormParams, ReduceMeanParams, ConcatParams, TransposeParams, SliceParams,
                  ResampleParams, ViewParams, EvaluateParams, DynamicParams>;
 
 struct LoweredValue {

@@ -93,6 +93,9 @@ void lower_gemm(Lowerer& l);
 void lower_softmax(Lowerer& l);
 void lower_layer_norm(Lowerer& l);
 
+// ---- lower_recurrent.cpp
+void lower_recurrent(Lowerer& l);
+
 // ---- lower_quantized.cpp
 // Operators on 8-bit integers; false when the node is none that has a lowering.
 bool lower_quantized(Lowerer& l);
