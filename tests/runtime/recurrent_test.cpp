@@ -118,7 +118,7 @@ TEST(Recurrent, RandomLayers) {
 
 TEST(Recurrent, LargerLayers) {
   for (const char* op : {"LSTM", "GRU", "RNN"}) {
-    for (const int64_t batch : {1, 2, 16}) {
+    for (const int64_t batch : {1, 2, 40}) {
       Layer l;
       l.op = op;
       l.steps = 12;
