@@ -25,7 +25,7 @@ MODULES = {"onnxruntime": "onnxruntime", "openvino": "openvino", "mnn": "MNN"}
 
 
 def describe(path, dims):
-    """The first input that is no initializer: its name, shape, whether it holds integers; and the outputs' names."""
+    """The first input that is no initializer: its name, shape and element type; and the outputs' names."""
     import onnx
 
     model = onnx.load(path, load_external_data=False)
@@ -33,8 +33,8 @@ def describe(path, dims):
     value = next(x for x in model.graph.input if x.name not in known)
     kind = value.type.tensor_type
     shape = dims or [max(d.dim_value, 1) for d in kind.shape.dim]
-    integers = kind.elem_type == onnx.TensorProto.INT64
-    return value.name, shape, integers, [output.name for output in model.graph.output]
+    dtype = onnx.helper.tensor_dtype_to_np_dtype(kind.elem_type)
+    return value.name, shape, dtype, [output.name for output in model.graph.output]
 
 
 def prepare_onnxruntime(path, threads, name, x, _outputs):
@@ -44,7 +44,6 @@ def prepare_onnxruntime(path, threads, name, x, _outputs):
     options = ort.SessionOptions()
     options.intra_op_num_threads = threads
     session = ort.InferenceSession(path, options, providers=["CPUExecutionProvider"])
-<<<<<<< HEAD
     return lambda: session.run(None, {name: x})
 
 
@@ -83,20 +82,14 @@ def child(peer, path, threads, dims, seconds):
     """Runs in a process of its own; prints {"min", "median"} in milliseconds."""
     import numpy as np
 
-    name, shape, integers, outputs = describe(path, dims)
+    name, shape, dtype, outputs = describe(path, dims)
     random = np.random.default_rng(0)
-    x = random.integers(0, 2, shape) if integers else random.standard_normal(shape).astype(np.float32)
+    if dtype.kind in "iu":
+        x = random.integers(0, 256 if dtype == np.uint8 else 2, shape, dtype)
+    else:
+        x = random.standard_normal(shape).astype(dtype)
     prepare = {"onnxruntime": prepare_onnxruntime, "openvino": prepare_openvino, "mnn": prepare_mnn}[peer]
     run = prepare(path, threads, name, x, outputs)
-=======
-    kind = session.get_inputs()[0].type
-    if kind == "tensor(int64)":
-        feed = {name: random.integers(0, 2, shape)}
-    elif kind == "tensor(uint8)":
-        feed = {name: random.integers(0, 256, shape, np.uint8)}
-    else:
-        feed = {name: random.standard_normal(shape).astype(np.float32)}
->>>>>>> int8
     for _ in range(3):
         run()
     times, end = [], time.perf_counter() + seconds

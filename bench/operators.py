@@ -89,11 +89,8 @@ def models():
     for op, gates in (("LSTM", 4), ("GRU", 3), ("RNN", 1)):
         w, r, b = f(1, gates * 256, 256) * 0.06, f(1, gates * 256, 256) * 0.06, f(1, gates * 512) * 0.1
         yield f"{op} 100x256", (100, 1, 256), "f", op, {"w": w, "r": r, "b": b}, {"hidden_size": 256}
-<<<<<<< HEAD
     for count in (1, 1000):
         yield f"TreeEnsemble x{count}", (count, 20), "f", "TreeEnsembleRegressor", {}, forest(rng, 100, 9, 20)
-    yield "QuantizeLinear", text, "f", "QuantizeLinear", {"s": np.float32(0.02), "z": np.uint8(128)}, {}
-=======
     yield from quantized_models(rng)
 
 
@@ -148,7 +145,6 @@ def quantized_models(rng):
     yield "QLinearConcat", image, "u8", "QLinearConcat", {**to, "s": scale, "z": zero, "b": other, "bs": scale, "bz": zero}, {
         "order": ("ys", "yz", "x", "s", "z", "b", "bs", "bz"), "axis": 1, **microsoft}
     yield "MaxPool (uint8)", image, "u8", "MaxPool", {}, {"kernel_shape": [3, 3], "strides": [2, 2], "pads": [1, 1, 1, 1]}
->>>>>>> int8
 
 
 def forest(rng, trees, depth, features):
@@ -186,14 +182,9 @@ def make(directory, name, shape, kind, op, constants, attributes):
     y = [onnx.ValueInfoProto(name=o) for o in outputs]
     graph = helper.make_graph([helper.make_node(op, order, outputs, **attributes)], "g", [x], y,
                               [numpy_helper.from_array(v, k) for k, v in constants.items()])
-<<<<<<< HEAD
     opset = 23 if op == "RMSNormalization" else 21
-    opsets = [helper.make_opsetid("", opset), helper.make_opsetid("ai.onnx.ml", 3)]
+    opsets = [helper.make_opsetid("", opset), helper.make_opsetid("ai.onnx.ml", 3), helper.make_opsetid("com.microsoft", 1)]
     model = helper.make_model(graph, opset_imports=opsets, ir_version=10)
-=======
-    imports = [helper.make_opsetid("", 23 if op == "RMSNormalization" else 21), helper.make_opsetid("com.microsoft", 1)]
-    model = helper.make_model(graph, opset_imports=imports, ir_version=10)
->>>>>>> int8
     model = onnx.shape_inference.infer_shapes(model)
     path = os.path.join(directory, re.sub(r"\W+", "_", name) + ".onnx")
     onnx.save(model, path)
@@ -214,16 +205,15 @@ def main():
             name, shape = case[:2]
             if not re.search(args.only, name):
                 continue
-            best = {}
             try:
                 path = make(directory, *case)
-                for _ in range(args.rounds):
-                    for engine, latency in compare.measure(args, path, list(shape), args.threads):
-                        best[engine] = min(best.get(engine, latency["min"]), latency["min"])
-            except Exception as error:  # one engine may lack an operator
+                best = compare.measure_all(args, ["plica", "onnxruntime"], path, list(shape), args.threads)
+            except Exception as error:  # no such operator
                 print(f"{name}: {str(error)[:200]}", file=sys.stderr)
                 continue
-            p, o = best["plica"], best["ort"]
+            if not all(best.values()):
+                continue
+            p, o = best["plica"]["min"], best["onnxruntime"]["min"]
             print(f"| {name} | {'x'.join(map(str, shape))} | {p:.3f} | {o:.3f} | {p / o:.2f} |", flush=True)
 
 
