@@ -68,7 +68,7 @@ int winograd_tile(const ConvolutionParams& p, const Dims& x, const Dims& y, int 
   // A reorder to blocks would cost more than is won.
   constexpr int64_t kLeastChannels = 16;
   if (x[1] < kLeastChannels || y[1] < kLeastChannels || y[0] * y[2] * y[3] == 0) return 0;
-  constexpr double kMemory = 4, kTransform = 12, kGain = 1.1;
+  constexpr double kMemory = 7, kTransform = 12, kGain = 1.1;
   const double channels = 1 / static_cast<double>(x[1]) + 1 / static_cast<double>(y[1]);
   double best = 9 * (static_cast<double>(y[0] * y[2] * y[3]) / threads + kMemory) / kGain;
   int choice = 0;
