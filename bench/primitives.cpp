@@ -151,9 +151,8 @@ void batch_norm(benchmark::State& s) {
 }
 
 void lrn(benchmark::State& s) {
-  auto p = make<dnnl::lrn_forward>(kInference, algorithm::lrn_across_channels,
-                                   SOURCE_AND_DESTINATION(kImage4), 5, 1e-4f, 0.75f, 1.f);
-  run_primitive(s, std::move(p), {{DNNL_ARG_SRC, kImage4}, {DNNL_ARG_DST, kImage4}});
+  run_primitive(s, onednn::lrn(kImage4, 5, 1e-4f, 0.75f, 1.f),
+                {{DNNL_ARG_SRC, kImage4}, {DNNL_ARG_DST, kImage4}});
 }
 
 void prelu(benchmark::State& s) {

@@ -114,6 +114,10 @@ struct RecurrentParams {  // inputs and outputs: the node's; weights, bias and p
   RecurrentDirection direction = RecurrentDirection::forward;
   bool batch_first = false;  // layout 1
 };
+struct LrnParams {  // inputs: x [N, C, ...]; across an odd number of channels
+  int64_t size = 1;
+  float alpha = 0, beta = 0, bias = 0;
+};
 struct SoftmaxParams {  // inputs: x
   int axis = 0;
   bool log = false;  // LogSoftmax: the logarithm of it, along the last axis only
@@ -144,7 +148,7 @@ struct DynamicParams {};
 
 using LoweredParams =
     std::variant<PointwiseParams, ConvolutionParams, PoolingParams, MatMulParams, IntegerProductParams,
-                 ElementwiseParams, RecurrentParams, SoftmaxParams,
+                 ElementwiseParams, RecurrentParams, LrnParams, SoftmaxParams,
                  LayerNormParams, ReduceMeanParams, ConcatParams, TransposeParams, SliceParams,
                  ResampleParams, ViewParams, EvaluateParams, DynamicParams>;
 
