@@ -6,22 +6,26 @@
 namespace plica {
 namespace {
 
-void ConvRelu(benchmark::State& state) {  // input channels, output channels, size, kernel
+void ConvRelu(
+    benchmark::State& state) {  // input channels, output channels, size, kernel, exact (no Winograd)
   const int64_t in = state.range(0), out = state.range(1), size = state.range(2), kernel = state.range(3),
                 pad = kernel / 2;
   Net net({1, in, size, size});
   Attributes a;
   a.set("pads", std::vector<int64_t>{pad, pad, pad, pad});
-  net.run(state, net.node("Relu", {net.node("Conv", {net.x(), net.constant({out, in, kernel, kernel})}, a)}));
+  net.run(state, net.node("Relu", {net.node("Conv", {net.x(), net.constant({out, in, kernel, kernel})}, a)}),
+          state.range(4) != 0);
   const double macs = static_cast<double>(in * out * size * size * kernel * kernel);
   state.counters["GFLOP/s"] = benchmark::Counter(2e-9 * macs, benchmark::Counter::kIsIterationInvariantRate);
 }
 BENCHMARK(ConvRelu)
-    ->Args({64, 64, 56, 3})
-    ->Args({256, 256, 14, 3})
-    ->Args({512, 512, 7, 3})
-    ->Args({256, 64, 56, 1})
-    ->Args({3, 64, 224, 7});
+    ->ArgsProduct({{16, 64}, {16, 64}, {40}, {3}, {0, 1}})
+    ->ArgsProduct({{64}, {64}, {56, 224}, {3}, {0, 1}})
+    ->ArgsProduct({{128}, {32, 128}, {28, 112}, {3}, {0, 1}})
+    ->ArgsProduct({{256}, {256}, {14, 56}, {3}, {0, 1}})
+    ->ArgsProduct({{512}, {512}, {7, 14, 28}, {3}, {0, 1}})
+    ->Args({256, 64, 56, 1, 1})
+    ->Args({3, 64, 224, 7, 1});
 
 void Depthwise(benchmark::State& state) {  // channels, size
   const int64_t channels = state.range(0), size = state.range(1);

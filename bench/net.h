@@ -36,9 +36,9 @@ struct Net {
     model->graph.add_node(op, "", std::move(inputs), {y}, std::move(attributes));
     return y;
   }
-  void run(benchmark::State& state, Value* y) {
+  void run(benchmark::State& state, Value* y, bool exact = false) {
     model->graph.add_output(y);
-    const Executor executor(model, {.threads = 1});
+    const Executor executor(model, {.threads = 1, .exact = exact});
     const NamedTensors inputs = {{"x", random(dims)}};
     executor.run(inputs);
     for (auto _ : state) benchmark::DoNotOptimize(executor.run(inputs));

@@ -151,9 +151,8 @@ void batch_norm(benchmark::State& s) {
 }
 
 void lrn(benchmark::State& s) {
-  auto p = make<dnnl::lrn_forward>(kInference, algorithm::lrn_across_channels,
-                                   SOURCE_AND_DESTINATION(kImage4), 5, 1e-4f, 0.75f, 1.f);
-  run_primitive(s, std::move(p), {{DNNL_ARG_SRC, kImage4}, {DNNL_ARG_DST, kImage4}});
+  run_primitive(s, onednn::lrn(kImage4, 5, 1e-4f, 0.75f, 1.f),
+                {{DNNL_ARG_SRC, kImage4}, {DNNL_ARG_DST, kImage4}});
 }
 
 void prelu(benchmark::State& s) {
@@ -162,9 +161,12 @@ void prelu(benchmark::State& s) {
                 {{DNNL_ARG_SRC, kImage4}, {DNNL_ARG_WEIGHTS, slopes}, {DNNL_ARG_DST, kImage4}});
 }
 
-void softmax(benchmark::State& s) {
-  const Desc d = row_major({8, 12, 128, 128});
-  run_primitive(s, onednn::softmax(d, 3), {{DNNL_ARG_SRC, d}, {DNNL_ARG_DST, d}});
+Benchmark softmax(const Dims& dims) {
+  return [=](benchmark::State& s) {
+    const Desc d = row_major(dims);
+    run_primitive(s, onednn::softmax(d, static_cast<int>(dims.size()) - 1),
+                  {{DNNL_ARG_SRC, d}, {DNNL_ARG_DST, d}});
+  };
 }
 
 void own_concat(benchmark::State& s, const Dims& dims, int64_t axis) {
@@ -184,7 +186,10 @@ const bool kRegistered = [] {
     benchmark::RegisterBenchmark(("pair/" + name + "/own").c_str(), first);
     benchmark::RegisterBenchmark(("pair/" + name + "/oneDNN").c_str(), second);
   };
-  pair("Softmax (last)", own("Softmax", {8, 12, 128, 128}, {}, with({{"axis", int64_t{-1}}})), softmax);
+  for (const Dims& dims : {Dims{1, 1000}, Dims{64, 10}, Dims{64, 1000}, Dims{8, 12, 128, 128}}) {
+    pair("Softmax " + to_string(dims), own("Softmax", dims, {}, with({{"axis", int64_t{-1}}})),
+         softmax(dims));
+  }
   pair("LayerNormalization", own("LayerNormalization", kText, {{768}, {768}}), layer_norm);
   pair("BatchNormalization", own("BatchNormalization", kImage, {{64}, {64}, {64}, {64}}), batch_norm);
   pair("LRN", own("LRN", kImage, {}, with({{"size", int64_t{5}}})), lrn);

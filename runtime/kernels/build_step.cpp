@@ -22,6 +22,7 @@ struct Dispatch {
   void operator()(const ScaleSumsParams&) const { build_scale_sums(builder, op); }
   void operator()(const ElementwiseParams& p) const { build_elementwise(builder, op, p); }
   void operator()(const RecurrentParams& p) const { build_recurrent(builder, op, p); }
+  void operator()(const LrnParams& p) const { build_lrn(builder, op, p); }
   void operator()(const SoftmaxParams& p) const { build_softmax(builder, op, p); }
   void operator()(const LayerNormParams& p) const { build_layer_norm(builder, op, p); }
   void operator()(const ReduceMeanParams& p) const { build_reduce_mean(builder, op, p); }

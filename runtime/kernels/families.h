@@ -17,6 +17,7 @@ void build_dynamic_quantize(PlanBuilder& builder, const LoweredOp& op);
 void build_scale_sums(PlanBuilder& builder, const LoweredOp& op);
 void build_elementwise(PlanBuilder& builder, const LoweredOp& op, const ElementwiseParams& params);
 void build_recurrent(PlanBuilder& builder, const LoweredOp& op, const RecurrentParams& params);
+void build_lrn(PlanBuilder& builder, const LoweredOp& op, const LrnParams& params);
 void build_softmax(PlanBuilder& builder, const LoweredOp& op, const SoftmaxParams& params);
 void build_layer_norm(PlanBuilder& builder, const LoweredOp& op, const LayerNormParams& params);
 void build_reduce_mean(PlanBuilder& builder, const LoweredOp& op, const ReduceMeanParams& params);

@@ -119,6 +119,8 @@ struct PoolingShape {
 };
 std::optional<Primitive> pooling(const PoolingShape& shape);
 std::optional<Primitive> softmax(const Desc& desc, int axis);
+// y = x / (bias + alpha / size * sum of squares of `size` channels around x's)^beta; size is odd.
+std::optional<Primitive> lrn(const Desc& desc, int64_t size, float alpha, float beta, float bias);
 std::optional<Primitive> eltwise(const Desc& desc, dnnl::algorithm algorithm, float alpha, float beta);
 std::optional<Primitive> reorder(const Desc& from, const Desc& to);
 std::optional<Primitive> concat(const std::vector<Desc>& parts, int axis, const Desc& destination);

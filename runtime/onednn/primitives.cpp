@@ -187,6 +187,23 @@ std::optional<Primitive> softmax(const Desc& desc, int axis) {
   return p;
 }
 
+std::optional<Primitive> lrn(const Desc& desc, int64_t size, float alpha, float beta, float bias) {
+  const dnnl::primitive_attr attributes = PostOps().attributes();
+  constexpr auto kAlgorithm = dnnl::algorithm::lrn_across_channels;
+  auto pd = attempt([&] {
+    using Op = dnnl::lrn_forward;
+#if DNNL_VERSION_MAJOR >= 3
+    return describe_primitive<Op>(attributes, kInference, kAlgorithm, desc, desc, size, alpha, beta, bias);
+#else
+    return describe_primitive<Op>(attributes, kInference, kAlgorithm, desc, size, alpha, beta, bias);
+#endif
+  });
+  if (!pd) return std::nullopt;
+  Primitive p = finish(*pd);
+  p.source = p.destination = desc;
+  return p;
+}
+
 std::optional<Primitive> eltwise(const Desc& desc, dnnl::algorithm algorithm, float alpha, float beta) {
   const dnnl::primitive_attr attributes = PostOps().attributes();
   auto pd = attempt([&] {

@@ -67,6 +67,7 @@ constexpr Entry kFloatTable[] = {
      PlannedKernel::onednn},
     {"GlobalMaxPool", [](Lowerer& l) { lower_global_pool(l, PoolingParams::Kind::max); },
      PlannedKernel::onednn},
+    {"LRN", lower_lrn, PlannedKernel::onednn},
     {"MatMul", lower_matmul, PlannedKernel::onednn},
     {"Gemm", lower_gemm, PlannedKernel::onednn},
     {"Softmax", lower_softmax, PlannedKernel::own},

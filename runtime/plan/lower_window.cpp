@@ -124,6 +124,14 @@ void lower_reduce_mean(Lowerer& l) {
   }
 }
 
+// An even number of channels reaches one further to the right (ONNX operator LRN), which oneDNN does not say.
+void lower_lrn(Lowerer& l) {
+  const int64_t size = l.attributes.i("size");
+  if (l.in(0).dims.size() != 4 || size % 2 == 0) return;
+  l.become(LrnParams{size, l.attributes.f("alpha"), l.attributes.f("beta"), l.attributes.f("bias")},
+           {l.op.inputs[0]});
+}
+
 void lower_resize(Lowerer& l) {
   const Dims& x = l.in(0).dims;
   const Dims& y = l.out().dims;

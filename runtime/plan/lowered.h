@@ -143,6 +143,10 @@ struct RecurrentParams {  // inputs and outputs: the node's; weights, bias and p
   RecurrentDirection direction = RecurrentDirection::forward;
   bool batch_first = false;  // layout 1
 };
+struct LrnParams {  // inputs: x [N, C, ...]; across an odd number of channels
+  int64_t size = 1;
+  float alpha = 0, beta = 0, bias = 0;
+};
 struct SoftmaxParams {  // inputs: x
   int axis = 0;
   bool log = false;  // LogSoftmax: the logarithm of it, along the last axis only
@@ -174,8 +178,8 @@ struct DynamicParams {};
 using LoweredParams =
     std::variant<PointwiseParams, ConvolutionParams, PoolingParams, MatMulParams, IntegerProductParams,
                  BytePairParams, DynamicQuantizeParams, ScaleSumsParams, ElementwiseParams, RecurrentParams,
-                 SoftmaxParams, LayerNormParams, ReduceMeanParams, ConcatParams, TransposeParams, SliceParams,
-                 ResampleParams, ViewParams, EvaluateParams, DynamicParams>;
+                 LrnParams, SoftmaxParams, LayerNormParams, ReduceMeanParams, ConcatParams, TransposeParams,
+                 SliceParams, ResampleParams, ViewParams, EvaluateParams, DynamicParams>;
 
 struct LoweredValue {
   const Value* source = nullptr;  // the graph's value, if it has one

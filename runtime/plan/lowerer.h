@@ -85,6 +85,7 @@ void lower_conv(Lowerer& l, bool transposed);
 void lower_pool(Lowerer& l, bool max);
 void lower_global_pool(Lowerer& l, PoolingParams::Kind kind);
 void lower_reduce_mean(Lowerer& l);
+void lower_lrn(Lowerer& l);
 void lower_resize(Lowerer& l);
 
 // ---- lower_matrix.cpp

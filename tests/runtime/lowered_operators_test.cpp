@@ -92,5 +92,32 @@ TEST(Rows, Normalizations) {
   }
 }
 
+// Both sides sum `size` squares and take a power of a number near `bias`: a few units in the last place.
+TEST(Lrn, RandomShapes) {
+  for (uint32_t seed = 0; seed < 40; ++seed) {
+    SCOPED_TRACE(seed);
+    GraphMaker g(seed);
+    const int64_t size = 2 * g.pick(0, 4) + 1 + seed % 4 / 3;  // every fourth even
+    Value* x = g.input({g.pick(1, 2), g.pick(1, 40), g.pick(1, 9), g.pick(1, 9)});
+    if (seed % 3 == 0) {  // in the layout of a convolution's result
+      const int64_t channels = g.pick(1, 40);
+      x = g.node("Conv", {x, g.weights({channels, x->type().shape->dims()[1].value(), 1, 1})});
+    }
+    g.output(g.node("LRN", {x},
+                    {{"size", size},
+                     {"alpha", seed % 2 == 0 ? 1e-4f : 0.7f},
+                     {"beta", seed % 5 == 0 ? 0.6f : 0.75f},
+                     {"bias", 1.5f}}));
+    check_against_reference(g, g.feed(), static_cast<double>(size + 40));
+  }
+  GraphMaker empty(1);
+  empty.output(empty.node("LRN", {empty.input({0, 3, 4, 4})}, {{"size", int64_t{3}}}));
+  check_against_reference(empty, empty.feed());
+  GraphMaker plain(1);
+  plain.output(plain.node("LRN", {plain.input({1, 32, 8, 8})}, {{"size", int64_t{5}}}));
+  const PlanInfo info = check_against_reference(plain, plain.feed(), 5);
+  EXPECT_EQ(info.steps[0].implementation.find("evaluate"), std::string::npos) << steps_of(info);
+}
+
 }  // namespace
 }  // namespace plica::testing
