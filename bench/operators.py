@@ -87,8 +87,11 @@ def models():
     yield "Gemm GEMV", (1, 4096), "f", "Gemm", {"b": f(4096, 1000), "c": f(1000)}, {}
     yield "Einsum bhid,bhjd", (8, 12, 128, 64), "f", "Einsum", {"b": f(8, 12, 128, 64)}, {"equation": "bhid,bhjd->bhij"}
     for op, gates in (("LSTM", 4), ("GRU", 3), ("RNN", 1)):
-        w, r, b = f(1, gates * 256, 256) * 0.06, f(1, gates * 256, 256) * 0.06, f(1, gates * 512) * 0.1
-        yield f"{op} 100x256", (100, 1, 256), "f", op, {"w": w, "r": r, "b": b}, {"hidden_size": 256}
+        for steps, batch, size, directions in ((100, 1, 256, 1), (1, 1, 128, 1), (80, 8, 64, 2), (50, 32, 128, 1)):
+            w, r = f(directions, gates * size, size) * 0.06, f(directions, gates * size, size) * 0.06
+            yield f"{op} {steps}x{size}" + (", both directions" if directions == 2 else ""), (steps, batch, size), "f", op, {
+                "w": w, "r": r, "b": f(directions, gates * 2 * size) * 0.1}, {
+                "hidden_size": size, "direction": "bidirectional" if directions == 2 else "forward"}
     for count in (1, 1000):
         yield f"TreeEnsemble x{count}", (count, 20), "f", "TreeEnsembleRegressor", {}, forest(rng, 100, 9, 20)
     yield from quantized_models(rng)

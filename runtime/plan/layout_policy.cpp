@@ -1,7 +1,7 @@
 // Measured on a Zen 4 (AVX-512 in two halves, so AVX2 has the same peak), oneDNN 2.6.3, batch 1, one thread.
 //
 // One layout for the whole graph, CPU time of a run in ms (224x224 and the sizes of docs/performance.md; the
-// blocked16 column with Winograd's method where winograd_pays says so):
+// blocked16 column with oneDNN's Winograd kernels, before Plica had its own for blocks of 8 too):
 //
 //     model               nChw16c   nChw8c     nhwc
 //     resnet18               22.3     36.2     34.0
@@ -16,20 +16,8 @@
 //
 // Layer by layer the three are within 10 % of each other (all at 105-125 GFLOP/s) but for these: channels
 // that don't fill blocks (128 to 24 at 160x160, 3x3: 16.6 / 13.4 / 18.2 ms), depthwise in nhwc (0.076 against
-// 0.102 ms for 32 channels at 112x112). So the blocked layout that has Winograd's method wins, and where
-// there is no AVX-512 the one of its vectors, 8. oneDNN's own choice for `any` on AVX-512 is nhwc, which has
-// no Winograd and no zero-copy concat.
-//
-// 3x3 stride 1, direct against Winograd F(2x2) / F(4x4), ms:
-//
-//     64 at 56      1.94   1.00  0.75          512 at 7    1.67   1.30  1.76
-//     128 at 28     1.92   -     0.58          64 at 224   32.0   -     13.1
-//     256 at 14     1.83   0.97  0.75          256 at 56   31.8   -     11.3
-//     512 at 14     7.9    4.13  4.68          128 to 32 at 28   0.48   0.27  0.19
-//     3 to 64 at 224   1.60   -  5.13
-//
-// Its error is larger than the direct sum's by up to two decimal digits (1e-5 of the largest output against
-// 1e-7).
+// 0.102 ms for 32 channels at 112x112). So the blocked layout of the CPU's vectors. oneDNN's own choice for
+// `any` on AVX-512 is nhwc, which has no Winograd and no zero-copy concat.
 #include "runtime/plan/layout_policy.h"
 
 #include <algorithm>
