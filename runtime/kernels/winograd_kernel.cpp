@@ -274,6 +274,7 @@ PLICA_INLINE void transform_outputs_of(const Tiles& tiles, const float* products
   using Method = std::integral_constant<int, kTile>;
   const WinogradShape& s = tiles.shape;
   const int64_t block = s.block, blocks = round_up(s.out_channels, block) / block, columns = s.tile_columns();
+  alignas(64) float other[kMostOutputs] = {};  // of a link's operand; beyond the image's edge anything
   for (int64_t j = 0; j < vectors; ++j) {
     const int64_t c = channel + j * S::kLanes, lane = c % block;
     const int64_t plane = (tiles.image * blocks + c / block) * s.out_height * s.out_width * block;
@@ -302,7 +303,6 @@ PLICA_INLINE void transform_outputs_of(const Tiles& tiles, const float* products
         for (int x = 0; x < kTile; ++x) S::store(tile + (y * kTile + x) * S::kLanes, out[x] + bias);
       }
       const int64_t offset = plane + (top * s.out_width + left) * block + lane;
-      alignas(64) float other[kMostOutputs] = {};
       for (const WinogradKernel::Link& link : results.chain) {
         PassOperand operand;
         if (link.operand >= 0) {

@@ -20,7 +20,8 @@ namespace plica {
 struct SessionOptions {
   int threads = 0;           // 0: the CPUs that this process may use (affinity, cgroup quota)
   // Winograd's method, which makes 3x3 convolutions up to three times as fast, has about twice the rounding errors of
-  // the direct sum (runtime/kernels/winograd_kernel.cpp). Exact: it is not used.
+  // the direct sum, relative to the largest values nearby; an infinity or NaN among its inputs reaches 4x4 outputs.
+  // Exact: it is not used.
   bool exact = false;
   size_t cached_plans = 16;  // sets of input shapes whose plans are kept; the least recently used goes
 };
