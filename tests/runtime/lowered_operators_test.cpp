@@ -92,6 +92,28 @@ TEST(Rows, Normalizations) {
   }
 }
 
+TEST(Rows, MeansOfPlanes) {
+  for (const Dims& dims : {Dims{2, 3, 5, 7}, Dims{1, 16, 33, 20}, Dims{1, 2, 1, 1}, Dims{1, 3, 4, 5, 6}}) {
+    SCOPED_TRACE(to_string(dims));
+    GraphMaker g(13, 17);
+    Value* x = g.input(dims);
+    g.output(g.node("GlobalAveragePool", {x}));
+    g.output(g.node("Relu", {g.node("GlobalAveragePool", {x})}));
+    g.output(g.node("AveragePool", {x}, {{"kernel_shape", Dims(dims.begin() + 2, dims.end())}}));
+    const PlanInfo info = check_against_reference(g, g.feed(), 660);
+    for (const StepInfo& s : info.steps) {
+      EXPECT_TRUE(s.kind != "Pool" || s.implementation == "rows") << steps_of(info);
+    }
+    // A padded or smaller window is none.
+    GraphMaker padded(13, 17);
+    Value* p = padded.input({1, 3, 4, 4});
+    padded.output(
+        padded.node("AveragePool", {p}, {{"kernel_shape", Dims{4, 4}}, {"pads", Dims{1, 1, 1, 1}}}));
+    padded.output(padded.node("AveragePool", {p}, {{"kernel_shape", Dims{4, 3}}}));
+    check_against_reference(padded, padded.feed(), 16);
+  }
+}
+
 // Both sides sum `size` squares and take a power of a number near `bias`: a few units in the last place.
 TEST(Lrn, RandomShapes) {
   for (uint32_t seed = 0; seed < 40; ++seed) {
