@@ -20,6 +20,7 @@ struct Vectors {
   static constexpr int64_t kLanes = kBytes / 4;
   typedef float Vec __attribute__((vector_size(kBytes)));
   typedef int32_t IntVec __attribute__((vector_size(kBytes)));
+  typedef uint32_t BitVec __attribute__((vector_size(kBytes)));  // wraps around
 
   PLICA_INLINE static void load(Vec& v, const float* p) { std::memcpy(&v, p, sizeof v); }
   PLICA_INLINE static void store(float* p, const Vec& v) { std::memcpy(p, &v, sizeof v); }
@@ -47,7 +48,7 @@ struct Vectors {
   PLICA_INLINE static void round_small(Vec& x, IntVec& n) {
     const Vec magic = Vec{} + kRounder;
     const Vec shifted = x + magic;
-    n = (IntVec)shifted - (IntVec)magic;
+    n = (IntVec)((BitVec)shifted - (BitVec)magic);
     x = shifted - magic;
   }
 
@@ -92,7 +93,7 @@ struct Vectors {
   // log of m * 2^e is log(1 + r) + e * log(2), r = m - 1 and m in [sqrt(1/2), sqrt(2)).
   // Of a positive normal number, times 2^-scaling.
   PLICA_INLINE static void log_of_normal(Vec& x, const IntVec& scaling) {
-    const IntVec bits = (IntVec)x - 0x3f3504f3;
+    const IntVec bits = (IntVec)((BitVec)x - 0x3f3504f3u);
     IntVec n = bits >> 23;
     const Vec r = (Vec)((bits & 0x7fffff) + 0x3f3504f3) - 1.f;
     n = n - scaling;
