@@ -94,27 +94,42 @@ Tensor zero_points(const EvaluateContext& context) {
   return Tensor::zeros(DataType::float32, context.input(1).dims());
 }
 
+template <class T>
+void dequantize_runs(const QuantizationLayout& layout, const T* in, const float* scale, const float* zero,
+                     float* out) {
+  for_each_run(layout, [=](int64_t first, int64_t count, int64_t s, int64_t step) {
+    vectorized([=] {
+      if (step == 0) {
+        const float z = zero[s], factor = scale[s];
+        for (int64_t i = first; i < first + count; ++i) out[i] = (static_cast<float>(in[i]) - z) * factor;
+      } else {
+        for (int64_t i = 0; i < count; ++i)
+          out[first + i] = (static_cast<float>(in[first + i]) - zero[s + i]) * scale[s + i];
+      }
+    });
+  });
+}
+
 void evaluate_dequantize(EvaluateContext& context) {
   const Tensor& x = context.input(0);
   const auto layout = quantization_layout(context.attributes(), x.dims(), context.input(1).dims());
   Tensor& out =
       context.allocate(0, output_type(context, context.input(1).type(), DataType::undefined), x.dims());
-  const Tensor wide = cast_tensor(x, DataType::float32),
-               scales = cast_tensor(context.input(1), DataType::float32), zeros = zero_points(context);
+  const Tensor scales = cast_tensor(context.input(1), DataType::float32), zeros = zero_points(context);
   const bool direct = out.type() == DataType::float32;
   Tensor result = direct ? Tensor() : Tensor(DataType::float32, x.dims());
-  const float *in = wide.data<float>(), *scale = scales.data<float>(), *zero = zeros.data<float>();
-  float* to = (direct ? out : result).mutable_data<float>();
-  for_each_run(layout, [=](int64_t first, int64_t count, int64_t s, int64_t step) {
-    vectorized([=] {
-      if (step == 0) {
-        const float z = zero[s], factor = scale[s];
-        for (int64_t i = first; i < first + count; ++i) to[i] = (in[i] - z) * factor;
-      } else {
-        for (int64_t i = 0; i < count; ++i) to[first + i] = (in[first + i] - zero[s + i]) * scale[s + i];
-      }
-    });
-  });
+  const float *scale = scales.data<float>(), *zero = zeros.data<float>();
+  float* const to = (direct ? out : result).mutable_data<float>();
+  if (x.type() == DataType::uint8) {
+    dequantize_runs(layout, x.data<uint8_t>(), scale, zero, to);
+  } else if (x.type() == DataType::int8) {
+    dequantize_runs(layout, x.data<int8_t>(), scale, zero, to);
+  } else if (x.type() == DataType::int32) {
+    dequantize_runs(layout, x.data<int32_t>(), scale, zero, to);
+  } else {
+    const Tensor wide = cast_tensor(x, DataType::float32);
+    dequantize_runs(layout, wide.data<float>(), scale, zero, to);
+  }
   if (!direct) cast_elements(result, out);
 }
 
