@@ -124,12 +124,17 @@ PLICA_INLINE void multiply(const float* u, const float* v, float* m, int64_t cha
 #pragma GCC unroll 2
     for (int j = 0; j < kVectors; ++j) sums[t][j] = typename S::Vec{};
   }
+  // The next point's weights, which come from memory: meanwhile they travel to the second-level cache.
+  const int64_t ahead = channel_blocks * block * kVectors * S::kLanes;
   for (int64_t cb = 0; cb < channel_blocks; ++cb) {
     const float* x = v + cb * v_stride;
     for (int64_t c = 0; c < block; ++c) {
       typename S::Vec w[kVectors];
 #pragma GCC unroll 2
-      for (int j = 0; j < kVectors; ++j) S::load(w[j], u + j * S::kLanes);
+      for (int j = 0; j < kVectors; ++j) {
+        S::load(w[j], u + j * S::kLanes);
+        if (j * S::kLanes % 16 == 0) __builtin_prefetch(u + ahead + j * S::kLanes, 0, 2);
+      }
 #pragma GCC unroll 16
       for (int t = 0; t < kTiles; ++t) {
         const typename S::Vec s = typename S::Vec{} + x[t * block + c];
