@@ -1,5 +1,7 @@
 #include "runtime/plan/constants.h"
 
+#include <algorithm>
+
 #include "engine/core/fail.h"
 #include "engine/core/parallel.h"
 
@@ -38,6 +40,13 @@ template <class Matches, class Make>
 std::shared_ptr<const Constant> ConstantCache::find_or_add(const Tensor& tensor, const Matches& matches,
                                                            const Make& make) {
   std::lock_guard lock(mutex_);
+  // Constants of plans that are gone leave nothing behind.
+  if (by_source_.size() >= sweep_at_) {
+    std::erase_if(by_source_, [](const auto& entry) {
+      return std::ranges::all_of(entry.second, [](const auto& weak) { return weak.expired(); });
+    });
+    sweep_at_ = std::max<size_t>(64, 2 * by_source_.size());
+  }
   auto& known = by_source_[tensor.raw()];
   std::erase_if(known, [](const auto& weak) { return weak.expired(); });
   for (const auto& weak : known) {
@@ -69,6 +78,11 @@ std::shared_ptr<const Constant> ConstantCache::get(const Tensor& tensor, const s
         c->packed = make();
         return c;
       });
+}
+
+size_t ConstantCache::size() const {
+  const std::lock_guard lock(mutex_);
+  return by_source_.size();
 }
 
 }  // namespace plica

@@ -34,12 +34,15 @@ class ConstantCache {
   // The tensor in a form of a kernel's own, as make() gives it.
   std::shared_ptr<const Constant> get(const Tensor& tensor, const std::string& form,
                                       const std::function<Tensor()>& make);
+  // How many tensors it remembers.
+  size_t size() const;
 
  private:
   template <class Matches, class Make>
   std::shared_ptr<const Constant> find_or_add(const Tensor& tensor, const Matches& matches, const Make& make);
 
-  std::mutex mutex_;
+  mutable std::mutex mutex_;
+  size_t sweep_at_ = 64;
   std::unordered_map<const void*, std::vector<std::weak_ptr<const Constant>>> by_source_;
 };
 

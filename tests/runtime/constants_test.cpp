@@ -1,0 +1,27 @@
+#include "runtime/plan/constants.h"
+
+#include <gtest/gtest.h>
+
+#include <list>
+
+namespace plica::testing {
+namespace {
+
+TEST(ConstantCache, SharesAndForgets) {
+  ConstantCache cache;
+  const Tensor kept = Tensor::vector({1.f, 2.f});
+  const auto twice = [](const Tensor& t) {
+    return [&t] { return Tensor::vector({2 * t.data<float>()[0], 2 * t.data<float>()[1]}); };
+  };
+  const auto first = cache.get(kept, "twice", twice(kept));
+  EXPECT_EQ(first->packed.data<float>()[1], 4.f);
+  std::list<Tensor> all;  // alive, so that each has an address of its own
+  for (int i = 0; i < 1000; ++i)
+    cache.get(all.emplace_back(Tensor::vector({0.f, 1.f})), "twice", twice(all.back()));
+  EXPECT_LE(cache.size(), 64u);
+  EXPECT_EQ(cache.get(kept, "twice", twice(kept)), first);
+  EXPECT_NE(cache.get(kept, "same", [&] { return kept; }), first);
+}
+
+}  // namespace
+}  // namespace plica::testing
