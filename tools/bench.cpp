@@ -14,6 +14,7 @@
 #include "tools/exit.h"
 #include "tools/files.h"
 #include "tools/inputs.h"
+#include "tools/statistics.h"
 
 namespace plica::tools {
 namespace {
@@ -53,10 +54,7 @@ struct Candidate {
     const auto rank = static_cast<size_t>(std::ceil(q * static_cast<double>(times.size())));
     return times[std::clamp<size_t>(rank, 1, times.size()) - 1];
   }
-  double median() const {
-    const size_t n = times.size();
-    return n % 2 ? times[n / 2] : (times[n / 2 - 1] + times[n / 2]) / 2;
-  }
+  double median() const { return median_of(times); }
 };
 
 Candidate prepare(const std::string& path, const BenchOptions& options, std::vector<std::string>* assumed) {

@@ -11,6 +11,7 @@
 #include "tools/exit.h"
 #include "tools/files.h"
 #include "tools/inputs.h"
+#include "tools/statistics.h"
 
 namespace plica::tools {
 namespace {
@@ -33,16 +34,9 @@ struct ProfileOptions {
 // A step over all runs.
 struct StepTimes {
   size_t step = 0;
-  size_t calls = 0;           // in all runs
   double total = 0;           // ms of all calls, without the steps within
-  std::vector<double> times;  // ms of each call, without the steps within; sorted
+  std::vector<double> times;  // ms of each call in all runs, without the steps within; sorted
 };
-
-double median_of(const std::vector<double>& sorted) {
-  const size_t n = sorted.size();
-  if (n == 0) return 0;
-  return n % 2 ? sorted[n / 2] : (sorted[n / 2 - 1] + sorted[n / 2]) / 2;
-}
 
 std::vector<StepTimes> summarize(const Session::Profile& profile) {
   std::vector<StepTimes> steps(profile.steps.size());
@@ -58,7 +52,6 @@ std::vector<StepTimes> summarize(const Session::Profile& profile) {
     }
     for (size_t i = 0; i < run.size(); ++i) {
       StepTimes& s = steps[run[i].step];
-      ++s.calls;
       s.total += own[i];
       s.times.push_back(own[i]);
     }
@@ -99,7 +92,7 @@ void print_tables(const Session::Profile& profile, std::vector<StepTimes> steps,
     const double ms = median_of(s.times), rate = gflops(step.flops, ms);
     table.add({fmt::format("{}", s.step), escaped(step.kind), escaped(shortened(step.nodes, 40)),
                escaped(step.implementation), step.layout,
-               fmt::format("{:.4g}", static_cast<double>(s.calls) / runs), fmt::format("{:.3f}", ms),
+               fmt::format("{:.4g}", static_cast<double>(s.times.size()) / runs), fmt::format("{:.3f}", ms),
                percent(s.total, all), rate > 0 ? fmt::format("{:.1f}", rate) : "",
                rate > 0 ? fmt::format("{:.0f} %", 100 * rate / peak) : "",
                ms > 0 ? fmt::format("{:.1f}", step.bytes / ms * 1e-6) : ""});
@@ -142,7 +135,7 @@ Json to_json(const Session::Profile& profile, const std::vector<StepTimes>& time
                      {"nodes", step.nodes},
                      {"kernel", step.implementation},
                      {"layout", step.layout},
-                     {"calls", s.calls},
+                     {"calls", s.times.size()},
                      {"ms", {{"min", s.times.front()}, {"median", ms}, {"total", s.total}}},
                      {"flops", step.flops},
                      {"bytes", step.bytes},
@@ -193,9 +186,8 @@ std::string to_trace(const Session::Profile& profile) {
 }
 
 int profile(const ProfileOptions& options) {
-  const Model loaded = load_model(options.model);
+  Model model = load_model(options.model);
   return about_model(options.model, [&] {
-    Model model = loaded;
     if (!options.no_optimize) model.optimize();
     const Session session(model, options.session);
     std::vector<std::string> assumed;

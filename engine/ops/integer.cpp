@@ -15,6 +15,7 @@
 #include "engine/ops/evaluate.h"
 #include "engine/ops/infer.h"
 #include "engine/ops/integer_product.h"
+#include "engine/ops/maybe_dims.h"
 #include "engine/ops/table.h"
 
 namespace plica {
@@ -23,13 +24,8 @@ namespace {
 const OpDef& conv() { return base_op("Conv", 11); }
 const OpDef& matmul() { return base_op("MatMul", 13); }
 
-std::optional<Dims> known_dims(const InferContext& context, int i) {
-  if (!context.has_input(i) || !context.input_shape(i)) return std::nullopt;
-  return context.input_shape(i)->known();
-}
-
 void require_single(const InferContext& context, int i, std::string_view what) {
-  const auto dims = known_dims(context, i);
+  const auto dims = maybe_dims(context, i);
   require(!dims || checked_elements(*dims) == 1, ErrorCode::invalid_model,
           "{} has shape {}, it must be a scalar", what, dims ? to_string(*dims) : "");
 }
@@ -45,7 +41,7 @@ void require_same_type(const InferContext& context, int i, int j, std::string_vi
 
 // One for all output channels, or one for each.
 void require_by_channel(const InferContext& context, int i, int weight, std::string_view what) {
-  const auto dims = known_dims(context, i);
+  const auto dims = maybe_dims(context, i);
   if (!dims || checked_elements(*dims) == 1 || !context.input_shape(weight)) return;
   const Dim& maps = (*context.input_shape(weight))[0];
   require(dims->size() == 1 && (!maps.is_known() || (*dims)[0] == maps.value()), ErrorCode::invalid_model,
@@ -123,9 +119,9 @@ void evaluate_qlinear_conv(EvaluateContext& context) {
 
 void require_matrix_parameters(const InferContext& context, int matrix, std::initializer_list<int> parameters,
                                bool rows) {
-  const auto dims = known_dims(context, matrix);
+  const auto dims = maybe_dims(context, matrix);
   for (int i : parameters) {
-    const auto own = known_dims(context, i);
+    const auto own = maybe_dims(context, i);
     if (!own || !dims) continue;
     const std::string what = fmt::format("input {}", i);
     rows ? row_parameter_dims(*own, *dims, what) : column_parameter_dims(*own, *dims, what);

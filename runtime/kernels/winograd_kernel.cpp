@@ -32,8 +32,8 @@ struct Sizes {
   explicit Sizes(const WinogradShape& s)
       : lanes(lanes_for(s.block)),
         points(s.points()),
-        in_padded(round_up(s.in_channels, s.block)),
-        out_padded(round_up(s.out_channels, s.block)),
+        in_padded(s.in_blocks() * s.block),
+        out_padded(s.out_blocks() * s.block),
         group(kGroupVectors * lanes),
         groups((out_padded + group - 1) / group) {}
   // Channels of group g: the last may be half of one.
@@ -168,7 +168,7 @@ PLICA_INLINE void transform_inputs_of(const Tiles& tiles, const float* x, int64_
   constexpr int kSide = kTile + 2;
   using Method = std::integral_constant<int, kTile>;
   const WinogradShape& s = tiles.shape;
-  const int64_t block = s.block, blocks = round_up(s.in_channels, block) / block, columns = s.tile_columns();
+  const int64_t block = s.block, blocks = s.in_blocks(), columns = s.tile_columns();
   const int64_t row = s.in_width * block;
   for (int64_t b = first_block; b < last_block; ++b) {
     const float* plane = x + (tiles.image * blocks + b) * s.in_height * row;
@@ -221,7 +221,7 @@ PLICA_INLINE void multiply_group(const Tiles& tiles, const float* weights, float
   // As many sums as there are registers for.
   constexpr int kMostTiles = S::kLanes == 16 ? 12 : 6;
   const WinogradShape& s = tiles.shape;
-  const int64_t blocks = round_up(s.in_channels, s.block) / s.block;
+  const int64_t blocks = s.in_blocks();
   const int64_t pieces = (tiles.count + kMostTiles - 1) / kMostTiles;
   for (int64_t p = 0; p < s.points(); ++p) {
     const float* u = weights + p * blocks * s.block * kVectors * S::kLanes;
@@ -278,7 +278,7 @@ PLICA_INLINE void transform_outputs_of(const Tiles& tiles, const float* products
   constexpr int kSide = kTile + 2, kCount = kTile * kTile * S::kLanes;
   using Method = std::integral_constant<int, kTile>;
   const WinogradShape& s = tiles.shape;
-  const int64_t block = s.block, blocks = round_up(s.out_channels, block) / block, columns = s.tile_columns();
+  const int64_t block = s.block, blocks = s.out_blocks(), columns = s.tile_columns();
   alignas(64) float other[kMostOutputs] = {};  // of a link's operand; beyond the image's edge anything
   for (int64_t j = 0; j < vectors; ++j) {
     const int64_t c = channel + j * S::kLanes, lane = c % block;
@@ -467,7 +467,7 @@ void WinogradKernel::run(const Arguments& arguments) const {
                    product);
     transform_outputs(tiles, products, product, g * sizes.group, vectors, results);
   };
-  const int64_t channel_blocks = sizes.in_padded / shape_.block;
+  const int64_t channel_blocks = shape_.in_blocks();
   if (shares_tiles_) {
     float* const products = scratch + sizes.points * point;
     for (int64_t n = 0; n < shape_.batch; ++n) {

@@ -25,6 +25,8 @@ struct WinogradShape {
   int64_t tile_rows() const { return (out_height + tile - 1) / tile; }
   int64_t tile_columns() const { return (out_width + tile - 1) / tile; }
   int64_t tiles() const { return tile_rows() * tile_columns(); }  // of one image
+  int64_t in_blocks() const { return (in_channels + block - 1) / block; }
+  int64_t out_blocks() const { return (out_channels + block - 1) / block; }
   int64_t points() const { return (tile + 2) * (tile + 2); }
 };
 

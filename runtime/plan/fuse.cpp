@@ -16,7 +16,8 @@ std::ptrdiff_t operand_count(const PointChain& chain) {
   return std::ranges::count_if(chain, [](const PointOp& p) { return !p.is_unary; });
 }
 
-// x + 1.5 * 2^23 rounds x to a whole number, for an x - 1.5 * 2^23 behind it: such an offset is added by itself.
+// x + 1.5 * 2^23 rounds x to a whole number, for an x - 1.5 * 2^23 behind it: such an offset is added by
+// itself.
 bool rounds(float offset) { return std::abs(offset) >= 0x1p22f; }
 
 class Fuser {
@@ -40,7 +41,7 @@ class Fuser {
     for (size_t i = 0; i < g_.ops.size(); ++i) {
       if (!removed_[i]) take_bias(g_.ops[i]);
     }
-    sweep();
+    g_.remove(removed_);
   }
 
  private:
@@ -262,16 +263,6 @@ class Fuser {
       removed_[i] = true;
     }
     index();
-  }
-
-  void sweep() {
-    size_t kept = 0;
-    for (size_t i = 0; i < g_.ops.size(); ++i) {
-      if (removed_[i]) continue;
-      if (kept != i) g_.ops[kept] = std::move(g_.ops[i]);
-      ++kept;
-    }
-    g_.ops.resize(kept);
   }
 
   LoweredGraph& g_;

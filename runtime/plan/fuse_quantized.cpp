@@ -18,6 +18,7 @@
 #include "engine/core/checked.h"
 #include "engine/ops/attribute_reader.h"
 #include "runtime/onednn/onednn.h"
+#include "runtime/plan/bytes.h"
 #include "runtime/plan/fuse.h"
 
 namespace plica {
@@ -26,12 +27,6 @@ namespace {
 using Scale = BytePairParams::Scale;
 
 constexpr size_t kMostAxes = 6;  // that oneDNN need describe
-
-bool is_byte(DataType type) { return type == DataType::int8 || type == DataType::uint8; }
-
-int byte_at(const Tensor& t, int64_t i) {
-  return t.type() == DataType::int8 ? int{t.data<int8_t>()[i]} : int{t.data<uint8_t>()[i]};
-}
 
 // Weights in 8 bits without a zero point, and their scales, one or one a channel.
 struct Weights {
@@ -57,13 +52,7 @@ class QuantizedFuser {
       if (scale_of(op, "DequantizeLinear") && uses_[static_cast<size_t>(op.outputs[0])] == 0)
         removed_[i] = true;
     }
-    size_t kept = 0;
-    for (size_t i = 0; i < g_.ops.size(); ++i) {
-      if (removed_[i]) continue;
-      if (kept != i) g_.ops[kept] = std::move(g_.ops[i]);
-      ++kept;
-    }
-    g_.ops.resize(kept);
+    g_.remove(removed_);
   }
 
  private:

@@ -29,6 +29,16 @@ std::vector<int> reads_of(const LoweredOp& op) {
   return reads;
 }
 
+void LoweredGraph::remove(const std::vector<bool>& marked) {
+  size_t kept = 0;
+  for (size_t i = 0; i < ops.size(); ++i) {
+    if (marked[i]) continue;
+    if (kept != i) ops[kept] = std::move(ops[i]);
+    ++kept;
+  }
+  ops.resize(kept);
+}
+
 std::vector<int> LoweredGraph::use_counts() const {
   std::vector<int> counts(values.size(), 0);
   for (const LoweredOp& op : ops) {

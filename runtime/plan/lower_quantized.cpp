@@ -17,6 +17,7 @@
 #include "engine/core/checked.h"
 #include "engine/ops/conv_geometry.h"
 #include "runtime/onednn/onednn.h"
+#include "runtime/plan/bytes.h"
 #include "runtime/plan/lowerer.h"
 
 namespace plica {
@@ -24,12 +25,6 @@ namespace {
 
 constexpr std::string_view kMicrosoft = "com.microsoft";
 constexpr int64_t kExact = int64_t{1} << 24, kAccumulator = int64_t{1} << 31;
-
-bool is_byte(DataType type) { return type == DataType::int8 || type == DataType::uint8; }
-
-int64_t byte_at(const Tensor& t, int64_t i) {
-  return t.type() == DataType::int8 ? int64_t{t.data<int8_t>()[i]} : int64_t{t.data<uint8_t>()[i]};
-}
 
 // Of a constant of float32 with one element.
 std::optional<float> single(const Lowerer& l, size_t i) { return l.scalar(i); }

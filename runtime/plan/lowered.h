@@ -216,6 +216,8 @@ struct LoweredGraph {
   LoweredValue& value(int i) { return values[static_cast<size_t>(i)]; }
   const LoweredValue& value(int i) const { return values[static_cast<size_t>(i)]; }
   int add_constant(Tensor tensor);
+  // Without the operations that are marked.
+  void remove(const std::vector<bool>& marked);
   // How often each value is read, by operations, chains and as an output.
   std::vector<int> use_counts() const;
   // The operation that computes each value, or -1.

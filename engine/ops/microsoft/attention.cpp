@@ -8,6 +8,7 @@
 #include "engine/ops/cast.h"
 #include "engine/ops/integer_product.h"
 #include "engine/ops/matrix_product.h"
+#include "engine/ops/maybe_dims.h"
 #include "engine/ops/microsoft/attention_inputs.h"
 #include "engine/ops/microsoft/microsoft.h"
 
@@ -65,9 +66,9 @@ void infer_attention(InferContext& context, const Inputs& inputs, DataType type)
           "rotary embedding inside Attention");
   require(context.attributes().i("past_present_share_buffer") == 0, ErrorCode::unsupported,
           "a buffer that past and present share");
-  const auto x = known_dims(context, 0), weights = known_dims(context, 1),
-             past = known_dims(context, inputs.past), bias = known_dims(context, inputs.bias),
-             mask = known_dims(context, inputs.mask);
+  const auto x = maybe_dims(context, 0), weights = maybe_dims(context, 1),
+             past = maybe_dims(context, inputs.past), bias = maybe_dims(context, inputs.bias),
+             mask = maybe_dims(context, inputs.mask);
   context.set_output(0, type, std::nullopt);
   context.set_output(1, type, std::nullopt);
   if (!x || !weights || (context.has_input(inputs.past) && !past)) {
@@ -185,14 +186,14 @@ void evaluate_plain(EvaluateContext& context) {
 // ---- QAttention: input, weights, bias, their scales, mask, their zero points, past
 
 void infer_quantized(InferContext& context) {
-  const auto weights = known_dims(context, 1);
+  const auto weights = maybe_dims(context, 1);
   for (int i : {3, 6}) {
-    const auto own = known_dims(context, i);
+    const auto own = maybe_dims(context, i);
     require(!own || checked_elements(*own) == 1, ErrorCode::invalid_model,
             "input {} has shape {}, it must be a scalar", i, own ? to_string(*own) : "");
   }
   for (int i : {4, 7}) {
-    if (const auto own = known_dims(context, i); own && weights)
+    if (const auto own = maybe_dims(context, i); own && weights)
       column_parameter_dims(*own, *weights, fmt::format("input {}", i));
   }
   infer_attention(context, kQuantized, context.input_type(3));

@@ -4,13 +4,9 @@
 #include <cmath>
 
 #include "engine/core/checked.h"
+#include "engine/ops/maybe_dims.h"
 
 namespace plica {
-
-std::optional<Dims> known_dims(const InferContext& context, int i) {
-  if (!context.has_input(i) || !context.input_shape(i)) return std::nullopt;
-  return context.input_shape(i)->known();
-}
 
 void require_padding_mask(const Dims& mask, int64_t batch, int64_t queries, int64_t keys) {
   require(mask == Dims{batch} || mask == Dims{2 * batch} || mask == Dims{batch, keys} ||
@@ -38,7 +34,7 @@ Tensor padding_mask(const Tensor& mask, int64_t batch, int64_t queries, int64_t 
 
 void require_attention_bias(const InferContext& context, int i, int64_t batch, int64_t heads, int64_t queries,
                             int64_t keys) {
-  const auto dims = known_dims(context, i);
+  const auto dims = maybe_dims(context, i);
   if (!dims) return;
   const auto fits = [&](size_t axis, int64_t size) { return (*dims)[axis] == size || (*dims)[axis] == 1; };
   require(

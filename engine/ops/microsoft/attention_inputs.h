@@ -11,9 +11,6 @@
 
 namespace plica {
 
-// The dims of input i when all are known; nullopt too when it is left out.
-std::optional<Dims> known_dims(const InferContext& context, int i);
-
 // Refuses a mask that is none of those of padding_mask.
 void require_padding_mask(const Dims& mask, int64_t batch, int64_t queries, int64_t keys);
 

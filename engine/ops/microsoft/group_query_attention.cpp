@@ -9,6 +9,7 @@
 #include "engine/core/checked.h"
 #include "engine/ops/broadcast.h"
 #include "engine/ops/cast.h"
+#include "engine/ops/maybe_dims.h"
 #include "engine/ops/microsoft/attention_inputs.h"
 #include "engine/ops/microsoft/microsoft.h"
 #include "engine/ops/microsoft/rotary.h"
@@ -106,8 +107,8 @@ void infer_group_query_attention(InferContext& context) {
             ErrorCode::invalid_model, "input {} is of type {}, query {}", i, to_string(own), to_string(type));
   }
   for (int i = 0; i < context.num_outputs(); ++i) context.set_output(i, type, std::nullopt);
-  const auto query = known_dims(context, kQuery), key = known_dims(context, kKey),
-             past = known_dims(context, kPastKey);
+  const auto query = maybe_dims(context, kQuery), key = maybe_dims(context, kKey),
+             past = maybe_dims(context, kPastKey);
   if (!query || (context.has_input(kKey) && !key) || (context.has_input(kPastKey) && !past)) {
     const auto& q = context.input_shape(kQuery);
     if (q && q->rank() == 3)
@@ -116,7 +117,7 @@ void infer_group_query_attention(InferContext& context) {
   }
   const Layout l = layout_of(context.attributes(), *query, key ? &*key : nullptr, past ? &*past : nullptr);
   const auto require_dims = [&](int i, std::string_view what, const Dims& expected) {
-    const auto own = known_dims(context, i);
+    const auto own = maybe_dims(context, i);
     require(!own || *own == expected, ErrorCode::invalid_model, "{} has shape {}, expected {}", what,
             own ? to_string(*own) : "", to_string(expected));
   };
@@ -124,12 +125,12 @@ void infer_group_query_attention(InferContext& context) {
   if (past) require_dims(kPastValue, "past_value", *past);
   require_dims(kSink, "head_sink", {l.heads});
   require_dims(kPositions, "position_ids", {l.batch, l.rows});
-  const auto lengths = known_dims(context, kLengths), total = known_dims(context, kTotal);
+  const auto lengths = maybe_dims(context, kLengths), total = maybe_dims(context, kTotal);
   require((!lengths || checked_elements(*lengths) == l.batch) && (!total || checked_elements(*total) == 1),
           ErrorCode::invalid_model, "seqlens_k has shape {}, total_sequence_length {}, for {} batches",
           lengths ? to_string(*lengths) : "", total ? to_string(*total) : "", l.batch);
   if (context.attributes().i("do_rotary") != 0) {
-    const auto cosines = known_dims(context, kCosines), sines = known_dims(context, kSines);
+    const auto cosines = maybe_dims(context, kCosines), sines = maybe_dims(context, kSines);
     require((!cosines || (cosines->size() == 2 && 2 * (*cosines)[1] <= l.size)) &&
                 (!cosines || !sines || cosines == sines),
             ErrorCode::invalid_model, "cos_cache has shape {}, sin_cache {}, heads have {} elements",

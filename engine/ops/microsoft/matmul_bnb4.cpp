@@ -12,6 +12,7 @@
 #include "engine/ops/infer.h"
 #include "engine/ops/matrix_product.h"
 #include "engine/ops/microsoft/microsoft.h"
+#include "engine/ops/microsoft/packed_weights.h"
 
 namespace plica {
 namespace {
@@ -49,13 +50,6 @@ struct Packing {
 
 int64_t divided_up(int64_t a, int64_t b) { return a / b + (a % b != 0); }
 
-void require_elements(const InferContext& context, int i, std::string_view what, int64_t expected) {
-  if (!context.input_shape(i)) return;
-  const auto dims = context.input_shape(i)->known();
-  require(!dims || checked_elements(*dims) == expected, ErrorCode::invalid_model,
-          "{} has shape {}, {} elements are needed", what, dims ? to_string(*dims) : "", expected);
-}
-
 void infer_matmul_bnb4(InferContext& context) {
   const Packing p(context.attributes());
   require_elements(context, 1, "B", divided_up(p.count(), 2));
@@ -63,15 +57,7 @@ void infer_matmul_bnb4(InferContext& context) {
   const DataType type = context.input_type(0), own = context.input_type(2);
   require(own == type || own == DataType::undefined || type == DataType::undefined, ErrorCode::invalid_model,
           "absmax is of type {}, A {}", to_string(own), to_string(type));
-  std::optional<Shape> out = context.input_shape(0);
-  if (out) {
-    require(out->rank() >= 1, ErrorCode::invalid_model, "A is a scalar");
-    Dim& last = (*out)[out->rank() - 1];
-    require(!last.is_known() || last.value() == p.columns, ErrorCode::invalid_model,
-            "A has {} columns, K is {}", to_string(last), p.columns);
-    last = p.rows;
-  }
-  context.set_output(0, type, std::move(out));
+  infer_packed_product(context, p.rows, p.columns);
 }
 
 void evaluate_matmul_bnb4(EvaluateContext& context) {

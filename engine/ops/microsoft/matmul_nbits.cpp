@@ -12,7 +12,9 @@
 #include "engine/ops/evaluate.h"
 #include "engine/ops/infer.h"
 #include "engine/ops/matrix_product.h"
+#include "engine/ops/maybe_dims.h"
 #include "engine/ops/microsoft/microsoft.h"
+#include "engine/ops/microsoft/packed_weights.h"
 
 namespace plica {
 namespace {
@@ -50,17 +52,6 @@ struct Packing {
   }
 };
 
-std::optional<Dims> known_dims(const InferContext& context, int i) {
-  if (!context.has_input(i) || !context.input_shape(i)) return std::nullopt;
-  return context.input_shape(i)->known();
-}
-
-void require_elements(const InferContext& context, int i, std::string_view what, int64_t expected) {
-  const auto dims = known_dims(context, i);
-  require(!dims || checked_elements(*dims) == expected, ErrorCode::invalid_model,
-          "{} has shape {}, {} elements are needed", what, dims ? to_string(*dims) : "", expected);
-}
-
 void infer_matmul_nbits(InferContext& context) {
   const Packing p(context.attributes());
   const DataType type = context.input_type(kA);
@@ -71,7 +62,7 @@ void infer_matmul_nbits(InferContext& context) {
             ErrorCode::invalid_model, "input {} is of type {}, A {}", i, to_string(own), to_string(type));
   }
   // Weights without elements stand for a product that is left out; what describes them then says nothing.
-  const auto weights = known_dims(context, kWeights);
+  const auto weights = maybe_dims(context, kWeights);
   if (weights && checked_elements(*weights) != 0) {
     require_elements(context, kWeights, "B", checked_mul(p.rows, p.row_bytes()));
     require_elements(context, kScales, "scales", checked_mul(p.rows, p.blocks));
@@ -82,21 +73,13 @@ void infer_matmul_nbits(InferContext& context) {
                          checked_mul(p.rows, zero_type == DataType::uint8 ? p.zero_point_bytes() : p.blocks));
     }
     if (context.has_input(kGroups)) {
-      const auto groups = known_dims(context, kGroups);
+      const auto groups = maybe_dims(context, kGroups);
       require(!groups || checked_elements(*groups) >= p.columns, ErrorCode::invalid_model,
               "g_idx has shape {}, K is {}", groups ? to_string(*groups) : "", p.columns);
     }
   }
   require_elements(context, kBias, "bias", p.rows);
-  std::optional<Shape> out = context.input_shape(kA);
-  if (out) {
-    require(out->rank() >= 1, ErrorCode::invalid_model, "A is a scalar");
-    Dim& last = (*out)[out->rank() - 1];
-    require(!last.is_known() || last.value() == p.columns, ErrorCode::invalid_model,
-            "A has {} columns, K is {}", to_string(last), p.columns);
-    last = p.rows;
-  }
-  context.set_output(0, type, std::move(out));
+  infer_packed_product(context, p.rows, p.columns);
 }
 
 // (q - zero) * scale for `count` packed numbers.

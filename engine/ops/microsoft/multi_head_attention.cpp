@@ -6,6 +6,7 @@
 #include "engine/core/checked.h"
 #include "engine/ops/broadcast.h"
 #include "engine/ops/cast.h"
+#include "engine/ops/maybe_dims.h"
 #include "engine/ops/microsoft/attention_inputs.h"
 #include "engine/ops/microsoft/microsoft.h"
 
@@ -109,10 +110,10 @@ void infer_multi_head_attention(InferContext& context) {
             ErrorCode::invalid_model, "input {} is of type {}, query {}", i, to_string(own), to_string(type));
   }
   for (int i = 0; i < context.num_outputs(); ++i) context.set_output(i, type, std::nullopt);
-  const auto query = known_dims(context, kQuery), key = known_dims(context, kKey),
-             value = known_dims(context, kValue), past = known_dims(context, kPastKey),
-             bias = known_dims(context, kBias), mask = known_dims(context, kMask),
-             past_value = known_dims(context, kPastValue);
+  const auto query = maybe_dims(context, kQuery), key = maybe_dims(context, kKey),
+             value = maybe_dims(context, kValue), past = maybe_dims(context, kPastKey),
+             bias = maybe_dims(context, kBias), mask = maybe_dims(context, kMask),
+             past_value = maybe_dims(context, kPastValue);
   const bool known = query && (key || !context.has_input(kKey)) && (value || !context.has_input(kValue)) &&
                      (past || !context.has_input(kPastKey));
   if (!known) {

@@ -9,6 +9,7 @@
 #include "engine/ops/broadcast.h"
 #include "engine/ops/cast.h"
 #include "engine/ops/integer_product.h"
+#include "engine/ops/maybe_dims.h"
 #include "engine/ops/microsoft/microsoft.h"
 #include "engine/ops/strided_copy.h"
 
@@ -16,11 +17,6 @@ namespace plica {
 namespace {
 
 const OpDef& matmul() { return base_op("MatMul", 13); }
-
-std::optional<Dims> known_dims(const InferContext& context, int i) {
-  if (!context.has_input(i) || !context.input_shape(i)) return std::nullopt;
-  return context.input_shape(i)->known();
-}
 
 void require_same_type(const InferContext& context, int tensor, int zero_point) {
   if (!context.has_input(zero_point)) return;
@@ -30,7 +26,7 @@ void require_same_type(const InferContext& context, int tensor, int zero_point) 
 }
 
 void require_single(const InferContext& context, int i) {
-  const auto dims = known_dims(context, i);
+  const auto dims = maybe_dims(context, i);
   require(!dims || checked_elements(*dims) == 1, ErrorCode::invalid_model,
           "input {} has shape {}, it must be a scalar", i, dims ? to_string(*dims) : "");
 }
@@ -66,9 +62,9 @@ constexpr WeightInputs kToFloat = {3, 5, 6}, kDynamic = {2, 3, 4};
 
 void infer_to_float(InferContext& context, const WeightInputs& inputs) {
   std::optional<Shape> out = infer_shape_by(matmul(), context, {0, 1});
-  const auto b = known_dims(context, 1);
+  const auto b = maybe_dims(context, 1);
   for (int i : {inputs.scale, inputs.zero_point}) {
-    if (const auto own = known_dims(context, i); own && b)
+    if (const auto own = maybe_dims(context, i); own && b)
       column_parameter_dims(*own, *b, fmt::format("input {}", i));
   }
   require_same_type(context, 1, inputs.zero_point);
@@ -129,7 +125,7 @@ void infer_qgemm(InferContext& context) {
   std::optional<Shape> out = infer_shape_by(base_op("Gemm", 13), context, {0, 3, 6});
   for (int i : {1, 2, 7, 8}) require_single(context, i);
   for (int i : {4, 5}) {
-    const auto own = known_dims(context, i);
+    const auto own = maybe_dims(context, i);
     const Dim columns = last_dim(out);
     if (!own || checked_elements(*own) == 1) continue;
     require(own->size() == 1 && (!columns.is_known() || (*own)[0] == columns.value()),
