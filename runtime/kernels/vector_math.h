@@ -36,9 +36,28 @@ struct Vectors {
     v = (Vec)(((IntVec)v & 0x7fffffff) | ((IntVec)x & kSignBit));
   }
 
-  // max(v, x) that keeps a NaN in v.
-  PLICA_INLINE static void at_least(Vec& v, float x) { select(v, v < x, Vec{} + x, v); }
-  PLICA_INLINE static void at_most(Vec& v, float x) { select(v, v > x, Vec{} + x, v); }
+  // max(v, bound) and min(v, bound) that keep a NaN in v, as the instructions do with their second source.
+  // The compiler has no name for them, since it is not told for which CPU until this is inlined.
+  PLICA_INLINE static void max(Vec& v, const Vec& bound) {
+#if defined(__x86_64__)
+    if constexpr (kBytes > 16) {
+      asm("vmaxps %1, %2, %0" : "=v"(v) : "v"(v), "v"(bound));
+      return;
+    }
+#endif
+    select(v, v < bound, bound, v);
+  }
+  PLICA_INLINE static void min(Vec& v, const Vec& bound) {
+#if defined(__x86_64__)
+    if constexpr (kBytes > 16) {
+      asm("vminps %1, %2, %0" : "=v"(v) : "v"(v), "v"(bound));
+      return;
+    }
+#endif
+    select(v, v > bound, bound, v);
+  }
+  PLICA_INLINE static void at_least(Vec& v, float x) { max(v, Vec{} + x); }
+  PLICA_INLINE static void at_most(Vec& v, float x) { min(v, Vec{} + x); }
 
   // An integer of magnitude below 2^22 added to 1.5 * 2^23 is in the low bits of the sum: rounds to nearest,
   // and converts.
