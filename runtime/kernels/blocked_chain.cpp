@@ -3,7 +3,9 @@
 #include <algorithm>
 
 #include "engine/core/checked.h"
+#include "runtime/kernels/block_vectors.h"
 #include "runtime/kernels/families.h"
+#include "runtime/kernels/pointwise_functions.h"
 #include "runtime/kernels/post_ops.h"
 
 namespace plica {
@@ -24,6 +26,49 @@ std::optional<Placement> by_channel(PlanBuilder& builder, const LoweredOp& op, i
   return operand_as(builder, op, v, channels, desc);
 }
 
+// y = f(y, values) where a block of y lies over the block of values.
+template <class S, Binary kFunction>
+PLICA_INLINE void combine(float* y, int64_t count, const float* values, bool reversed) {
+  for (int64_t lane = 0; lane < S::kBlock; lane += S::kLanes) {
+    typename S::Vec other;
+    S::load(other, values + lane);
+    for (int64_t i = lane; i < count; i += S::kBlock) {
+      typename S::Vec v, o = other;
+      S::load(v, y + i);
+      if (reversed) {
+        simd::apply<S, kFunction>(o, v);
+        v = o;
+      } else {
+        simd::apply<S, kFunction>(v, o);
+      }
+      S::store(y + i, v);
+    }
+  }
+}
+
+template <class S>
+PLICA_INLINE void combine_by_channel_body(const PointOp& op, float* y, int64_t count, int64_t /*block*/,
+                                          const float* values) {
+  switch (op.binary) {
+    case Binary::add:
+      return combine<S, Binary::add>(y, count, values, op.reversed);
+    case Binary::sub:
+      return combine<S, Binary::sub>(y, count, values, op.reversed);
+    case Binary::mul:
+      return combine<S, Binary::mul>(y, count, values, op.reversed);
+    case Binary::div:
+      return combine<S, Binary::div>(y, count, values, op.reversed);
+    case Binary::min:
+      return combine<S, Binary::min>(y, count, values, op.reversed);
+    case Binary::max:
+      return combine<S, Binary::max>(y, count, values, op.reversed);
+  }
+}
+
+PLICA_FOR_BLOCK(block, combine_by_channel,
+                (const PointOp& op, float* y, int64_t count, int64_t block, const float* values),
+                (op, y, count, block, values))
+
 }  // namespace
 
 BlockedChain::BlockedChain(std::vector<BlockedLink> links) : rest_(std::move(links)) {
@@ -41,24 +86,19 @@ BlockedChain::BlockedChain(std::vector<BlockedLink> links) : rest_(std::move(lin
     if (clip) start_.high = l->op.b;
     rest_.erase(rest_.begin());
   }
-  by_channel_ = std::ranges::any_of(rest_, &BlockedLink::by_channel);
 }
 
-void BlockedChain::apply(const Run& run, std::span<void* const> memory, float* results,
-                         float* scratch) const {
+void BlockedChain::apply(const Run& run, std::span<void* const> memory, float* results) const {
   for (const BlockedLink& link : rest_) {
-    PassOperand operand;
-    if (link.operand >= 0) {
-      const auto* elements = static_cast<const float*>(memory[static_cast<size_t>(link.operand)]);
-      if (link.by_channel) {
-        for (int64_t i = 0; i < run.count; i += run.block)
-          std::copy_n(elements + run.channel, run.block, scratch + i);
-        operand.elements = scratch;
-      } else {
-        operand.elements = elements + run.offset;
-      }
+    const float* elements =
+        link.operand >= 0 ? static_cast<const float*>(memory[static_cast<size_t>(link.operand)]) : nullptr;
+    if (link.by_channel) {
+      combine_by_channel(link.op, results, run.count, run.block, elements + run.channel);
+    } else {
+      PassOperand operand;
+      if (elements) operand.elements = elements + run.offset;
+      pointwise_pass(link.op, results, results, run.count, operand);
     }
-    pointwise_pass(link.op, results, results, run.count, operand);
   }
   if (run.valid >= run.block) return;
   for (int64_t i = 0; i < run.count; i += run.block)
@@ -69,7 +109,7 @@ void emit_blocked(PlanBuilder& builder, const LoweredOp& op, StepInfo info, std:
                   InPlace allowed, const MakeBlockedKernel& make) {
   const Dims& y = builder.value(op.outputs[0]).dims;
   const onednn::Desc destination = onednn::desc_of(y, builder.layout());
-  const bool has_bias = op.inputs.size() > 2;
+  const bool has_bias = op.inputs.size() > 2 && op.inputs[2] >= 0;
   if (has_bias) {
     const Dims channels = {1, y[1], 1, 1};
     operands.push_back(

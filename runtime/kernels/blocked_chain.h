@@ -32,8 +32,6 @@ class BlockedChain {
   };
   const Start& start() const { return start_; }
   bool has_rest() const { return !rest_.empty(); }
-  // Floats that apply() needs for so many.
-  int64_t scratch(int64_t count) const { return by_channel_ ? count : 0; }
 
   // Some pixels of one block of channels, which begin at `offset` of the result's elements.
   struct Run {
@@ -42,12 +40,11 @@ class BlockedChain {
   };
   // Applies the rest to these results, which begin at `results`, and writes zeros to the lanes that are no
   // channels.
-  void apply(const Run& run, std::span<void* const> memory, float* results, float* scratch) const;
+  void apply(const Run& run, std::span<void* const> memory, float* results) const;
 
  private:
   Start start_;
   std::vector<BlockedLink> rest_;
-  bool by_channel_ = false;
 };
 
 using MakeBlockedKernel =

@@ -4,6 +4,7 @@
 
 #include "engine/core/checked.h"
 #include "engine/core/parallel.h"
+#include "engine/core/vectorized.h"
 #include "runtime/kernels/block_vectors.h"
 
 namespace plica {
@@ -29,6 +30,7 @@ struct Piece {
   const Conv1x1Shape& shape;
   const float* x;        // of the first pixel, first block of channels
   const float* weights;  // of the unit
+  const float* next;     // those that are used next
   const float* bias;     // of the unit, or null
   const float* add;      // as y, or null
   float* y;              // of the first pixel, the unit's first channel
@@ -108,7 +110,7 @@ PLICA_INLINE void multiply_all(const Piece& p) {
   // part of them.
   const int64_t step = (p.width + pieces - 1) / pieces;
   for (int64_t piece = 0; piece < pieces; ++piece) {
-    const float* const next = p.weights + p.shape.in_channels * (p.width + piece * step);
+    const float* const next = p.next + p.shape.in_channels * piece * step;
     const int64_t pixel = p.pixels * piece / pieces, count = p.pixels * (piece + 1) / pieces - pixel;
     switch (count) {
 #define PLICA_PIXELS(n)                                                             \
@@ -147,6 +149,14 @@ PLICA_INLINE void multiply_unit_body(const Piece& p) {
 
 PLICA_FOR_BLOCK(p.shape.block, multiply_unit, (const Piece& p), (p))
 
+void scale_rows(const float* from, const float* factors, int64_t rows, int64_t width, float* to) {
+  vectorized([=] {
+    for (int64_t r = 0; r < rows; ++r) {
+      for (int64_t i = 0; i < width; ++i) to[r * width + i] = from[r * width + i] * factors[r];
+    }
+  });
+}
+
 }  // namespace
 
 Tensor conv1x1_weights(const float* weights, const Conv1x1Shape& s) {
@@ -178,8 +188,13 @@ Conv1x1Kernel::Conv1x1Kernel(const Conv1x1Shape& shape, bool has_bias, std::vect
   pixel_block_ = (shape.pixels + pieces - 1) / pieces;
 }
 
+// The weights of a unit times the factors.
+int64_t Conv1x1Kernel::thread_floats() const {
+  return shape_.scaled ? Units(shape_).width * shape_.in_channels : 0;
+}
+
 size_t Conv1x1Kernel::scratch_bytes() const {
-  return static_cast<size_t>(threads_ * chain_.scratch(pixel_block_ * shape_.block)) * sizeof(float);
+  return static_cast<size_t>(threads_ * thread_floats()) * sizeof(float);
 }
 
 void Conv1x1Kernel::run(const Arguments& arguments) const {
@@ -188,7 +203,9 @@ void Conv1x1Kernel::run(const Arguments& arguments) const {
   const auto memory = [&](int operand) {
     return static_cast<float*>(arguments.memory[static_cast<size_t>(operand)]);
   };
-  const float *const x = memory(0), *const weights = memory(1), *const bias = has_bias_ ? memory(2) : nullptr;
+  const float *const x = memory(0), *const weights = memory(1),
+                     *const factors = s.scaled ? memory(2) : nullptr,
+                     *const bias = has_bias_ ? memory(s.scaled ? 3 : 2) : nullptr;
   const BlockedChain::Start& start = chain_.start();
   const float* const add = start.add >= 0 ? memory(start.add) : nullptr;
   auto* const y = static_cast<float*>(arguments.memory.back());
@@ -201,8 +218,7 @@ void Conv1x1Kernel::run(const Arguments& arguments) const {
   const bool finish = chain_.has_rest() || (s.out_channels % block != 0 && zeros_change);
   parallel_for(threads_, 1, [&](int64_t begin, int64_t end) {
     for (int64_t thread = begin; thread < end; ++thread) {
-      float* const scratch =
-          static_cast<float*>(arguments.scratch) + thread * chain_.scratch(pixel_block_ * block);
+      float* const scratch = static_cast<float*>(arguments.scratch) + thread * thread_floats();
       for (int64_t task = tasks * thread / threads_; task < tasks * (thread + 1) / threads_; ++task) {
         const int64_t image = task / (pixel_blocks * groups);
         const int64_t pixel = task / groups % pixel_blocks * pixel_block_;
@@ -211,15 +227,21 @@ void Conv1x1Kernel::run(const Arguments& arguments) const {
                       last = std::min(first + units.group, s.out_channels);
         for (int64_t c = first; c < last; c += units.width) {
           const int64_t offset = (image * out_blocks + c / block) * plane + pixel * block + c % block;
-          multiply_unit({s, x + image * in_blocks * plane + pixel * block, weights + c * s.in_channels,
-                         bias ? bias + c : nullptr, add ? add + offset : nullptr, y + offset, pixels,
-                         units.packed(last - c), start.low, start.high});
+          const float* unit = weights + c * s.in_channels;
+          const int64_t width = units.packed(last - c);
+          const float* const next = unit + s.in_channels * width;
+          if (s.scaled) {
+            scale_rows(unit, factors + image * in_blocks * block, s.in_channels, width, scratch);
+            unit = scratch;
+          }
+          multiply_unit({s, x + image * in_blocks * plane + pixel * block, unit, next,
+                         bias ? bias + c : nullptr, add ? add + offset : nullptr, y + offset, pixels, width,
+                         start.low, start.high});
         }
         if (!finish) continue;
         for (int64_t c = first; c < last; c += block) {
           const int64_t offset = (image * out_blocks + c / block) * plane + pixel * block;
-          chain_.apply({offset, pixels * block, block, c, s.out_channels - c}, arguments.memory, y + offset,
-                       scratch);
+          chain_.apply({offset, pixels * block, block, c, s.out_channels - c}, arguments.memory, y + offset);
         }
       }
     }

@@ -16,6 +16,7 @@ namespace plica {
 struct Conv1x1Shape {
   int64_t batch = 1, in_channels = 0, out_channels = 0, pixels = 0;  // pixels of an image
   int64_t block = 16;
+  bool scaled = false;  // x is multiplied by a factor for each channel and image
 };
 
 // `weights` are [O, I]; [group][input channel][output channel of the group].
@@ -23,13 +24,16 @@ Tensor conv1x1_weights(const float* weights, const Conv1x1Shape& shape);
 
 class Conv1x1Kernel : public Kernel {
  public:
-  // Operands: x, the packed weights, [bias, padded to whole blocks], those of the links, y.
+  // Operands: x, the packed weights, [factors, by image, padded to whole blocks], [bias, padded to whole
+  // blocks], those of the links, y.
   Conv1x1Kernel(const Conv1x1Shape& shape, bool has_bias, std::vector<BlockedLink> chain, int threads);
 
   size_t scratch_bytes() const override;
   void run(const Arguments& arguments) const override;
 
  private:
+  int64_t thread_floats() const;  // of scratch
+
   Conv1x1Shape shape_;
   bool has_bias_;
   BlockedChain chain_;

@@ -14,9 +14,8 @@ bool build_depthwise(PlanBuilder& builder, const LoweredOp& op, const Convolutio
   const onednn::Layout layout = builder.layout();
   if (layout != onednn::Layout::blocked8 && layout != onednn::Layout::blocked16) return false;
   const Window& w = p.window;
-  const auto square = [](const Dims& dims) { return dims[0] == dims[1]; };
-  if (!weights.defined() || x.size() != 4 || p.groups != x[1] || x[1] != y[1] || !square(w.kernel) ||
-      !square(w.strides) || w.dilations != Dims{1, 1} || !has_depthwise_kernel(w.kernel[0], w.strides[0]) ||
+  if (!weights.defined() || x.size() != 4 || p.groups != x[1] || x[1] != y[1] || w.kernel[0] != w.kernel[1] ||
+      w.dilations != Dims{1, 1} || !has_depthwise_kernel(w.kernel[0], w.strides[1]) ||
       std::ranges::count(y, 0) != 0)
     return false;
 
@@ -31,7 +30,8 @@ bool build_depthwise(PlanBuilder& builder, const LoweredOp& op, const Convolutio
   shape.pad_left = w.pads_begin[1];
   shape.block = layout == onednn::Layout::blocked8 ? 8 : 16;
   shape.window = static_cast<int>(w.kernel[0]);
-  shape.stride = static_cast<int>(w.strides[0]);
+  shape.stride_down = w.strides[0];
+  shape.stride_along = w.strides[1];
 
   const Placement source = builder.in_layout(op.inputs[0], onednn::desc_of(x, layout));
   const Placement packed = builder.packed(weights, fmt::format("depthwise, blocks of {}", shape.block),

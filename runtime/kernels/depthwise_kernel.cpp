@@ -92,7 +92,7 @@ PLICA_INLINE void compute_row_of(const DepthwiseShape& s, const Row& row) {
 
 template <class S>
 PLICA_INLINE void compute_row_body(const DepthwiseShape& s, const Row& row) {
-  switch (s.window * 2 + s.stride) {
+  switch (s.window * 2 + s.stride_along) {
     case 7:
       return compute_row_of<S, 3, 1>(s, row);
     case 8:
@@ -112,8 +112,8 @@ PLICA_FOR_BLOCK(s.block, compute_row, (const DepthwiseShape& s, const Row& row),
 
 }  // namespace
 
-bool has_depthwise_kernel(int64_t window, int64_t stride) {
-  return (window == 3 || window == 5 || window == 7) && (stride == 1 || stride == 2);
+bool has_depthwise_kernel(int64_t window, int64_t stride_along) {
+  return (window == 3 || window == 5 || window == 7) && (stride_along == 1 || stride_along == 2);
 }
 
 Tensor depthwise_weights(const float* weights, const DepthwiseShape& s) {
@@ -131,10 +131,6 @@ DepthwiseKernel::DepthwiseKernel(const DepthwiseShape& shape, bool has_bias, std
                                  int threads)
     : shape_(shape), has_bias_(has_bias), chain_(std::move(chain)), threads_(threads) {}
 
-size_t DepthwiseKernel::scratch_bytes() const {
-  return static_cast<size_t>(threads_ * chain_.scratch(shape_.out_width * shape_.block)) * sizeof(float);
-}
-
 void DepthwiseKernel::run(const Arguments& arguments) const {
   const DepthwiseShape& s = shape_;
   const auto memory = [&](int operand) {
@@ -148,10 +144,9 @@ void DepthwiseKernel::run(const Arguments& arguments) const {
   const int64_t rows = s.batch * blocks * s.out_height;
   parallel_for(threads_, 1, [&](int64_t begin, int64_t end) {
     for (int64_t thread = begin; thread < end; ++thread) {
-      float* const scratch = static_cast<float*>(arguments.scratch) + thread * chain_.scratch(out_row);
       for (int64_t r = rows * thread / threads_; r < rows * (thread + 1) / threads_; ++r) {
         const int64_t plane = r / s.out_height, channel = plane % blocks * s.block;
-        const int64_t top = r % s.out_height * s.stride - s.pad_top;
+        const int64_t top = r % s.out_height * s.stride_down - s.pad_top;
         Row row{};
         for (int k = 0; k < s.window; ++k) {
           if (top + k >= 0 && top + k < s.in_height)
@@ -166,7 +161,7 @@ void DepthwiseKernel::run(const Arguments& arguments) const {
         compute_row(s, row);
         const int64_t valid = s.channels - channel;
         if (chain_.has_rest() || valid < s.block) {
-          chain_.apply({r * out_row, out_row, s.block, channel, valid}, arguments.memory, row.y, scratch);
+          chain_.apply({r * out_row, out_row, s.block, channel, valid}, arguments.memory, row.y);
         }
       }
     }

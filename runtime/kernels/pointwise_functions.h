@@ -35,12 +35,17 @@ PLICA_INLINE void apply(typename S::Vec& x, float a, float b) {
   }
   if constexpr (kFunction == Unary::sigmoid) S::sigmoid(x);
   if constexpr (kFunction == Unary::tanh) S::tanh(x);
-  if constexpr (kFunction == Unary::hard_sigmoid || kFunction == Unary::hard_swish) {
-    const Vec original = x;
-    x = kFunction == Unary::hard_swish ? x * (1.f / 6) + 0.5f : x * a + b;
+  if constexpr (kFunction == Unary::hard_sigmoid) {
+    x = x * a + b;
     S::at_least(x, 0.f);
     S::at_most(x, 1.f);
-    if constexpr (kFunction == Unary::hard_swish) x = x * original;
+  }
+  if constexpr (kFunction == Unary::hard_swish) {
+    const Vec original = x;
+    x = x * (a * (1.f / 6)) + a * 0.5f;
+    S::at_least(x, 0.f);
+    S::at_most(x, a);
+    x = x * original;
   }
   if constexpr (kFunction == Unary::swish) {
     Vec s = x * a;

@@ -48,7 +48,9 @@ std::vector<EltwiseOp> eltwise_of(const PointOp& op) {
     case Unary::hard_sigmoid:
       return {{A::eltwise_linear, op.a, op.b}, {A::eltwise_clip, 0.f, 1.f}};
     case Unary::hard_swish:
-      return {{A::eltwise_hardswish, 1.f / 6, 0.5f}};  // oneDNN 2.x has these built in
+      // oneDNN 2.x has these parameters built in.
+      if (op.a != 1.f) return {{A::eltwise_hardswish, 1.f / 6, 0.5f}, {A::eltwise_linear, op.a, 0.f}};
+      return {{A::eltwise_hardswish, 1.f / 6, 0.5f}};
     case Unary::swish:
       return {{A::eltwise_swish, op.a, 0.f}};
     case Unary::exp:
