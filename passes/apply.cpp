@@ -173,7 +173,7 @@ class Editor {
       for (int i = 0; i < node->num_outputs(); ++i) {
         Value* v = node->output(i);
         if (v && types_.redefined(v) && std::ranges::find(named, v) == named.end()) {
-          v->graph()->rename(v, v->graph()->fresh_name(v->name() + "_folded"));
+          v->graph()->rename(v, v->graph()->fresh_name(v->name() + std::string(patch_.redefined_suffix)));
         }
       }
     }

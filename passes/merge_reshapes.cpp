@@ -4,6 +4,8 @@
 #include <array>
 
 #include "engine/ops/attribute_reader.h"
+#include "engine/ops/node_parameters.h"
+#include "passes/fold/carry.h"
 #include "passes/match.h"
 #include "passes/rules.h"
 
@@ -48,6 +50,19 @@ bool zero_copies(const Node& reshape) {
   return !attributes.has("allowzero") || attributes.i("allowzero") == 0;
 }
 
+// Instead of the node, a Reshape of `from`.
+Patch reshaped(const Node& node, Value* from, const Dims& target) {
+  Patch patch(node);
+  const Operand shape = patch.add_constant(node.output(0)->name() + "_shape", vector_of(target), node);
+  Patch::NewNode made{.op_type = "Reshape",
+                      .output_base_name = node.output(0)->name(),
+                      .inputs = {from, shape},
+                      .before = &node,
+                      .like = &node};
+  patch.replace(node.output(0), patch.add_node(std::move(made)));
+  return patch;
+}
+
 }  // namespace
 
 RuleResult merge_reshapes(const Node& node, const RuleContext& context) {
@@ -61,15 +76,7 @@ RuleResult merge_reshapes(const Node& node, const RuleContext& context) {
   if (!node.input(0)->has_single_use() || !out) return NoMatch{};
   const auto target = target_for(*out, context.facts.of(from).type.shape);
   if (!target) return NoMatch{};
-  Patch patch(node);
-  const Operand shape = patch.add_constant(node.output(0)->name() + "_shape", vector_of(*target), node);
-  Patch::NewNode made{.op_type = "Reshape",
-                      .output_base_name = node.output(0)->name(),
-                      .inputs = {from, shape},
-                      .before = &node,
-                      .like = &node};
-  patch.replace(node.output(0), patch.add_node(std::move(made)));
-  return patch;
+  return reshaped(node, from, *target);
 }
 
 // Exporters compute shapes from the shape of an input with a free batch: Shape, Gather, Concat, Reshape.
@@ -86,6 +93,25 @@ RuleResult resolve_reshape(const Node& node, const RuleContext& context) {
   patch.set_input(node.output(0)->producer(), 1, patch.add_constant(shape->name(), vector_of(*target), node));
   patch.keep_output(node.output(0));
   return patch;
+}
+
+// Elements stay where they are when the axes that are not 1 stay in their order.
+RuleResult reshape_for_transpose(const Node& node, const RuleContext& context) {
+  if (!is_plain(node, "Transpose") || node.opset() < kReshapeWithInput) return NoMatch{};
+  const auto& in = context.facts.of(node.input(0)).type.shape;
+  const auto& out = context.facts.of(node.output(0)).type.shape;
+  const auto permutation = transpose_permutation(infer_context(node, context));
+  if (!in || !out || !permutation) return NoMatch{};
+  if (std::ranges::is_sorted(*permutation)) return NoMatch{};  // remove_no_op_layout's
+  int last = -1;
+  for (int axis : *permutation) {
+    if ((*in)[axis].is_known() && (*in)[axis].value() == 1) continue;
+    if (axis < last) return NoMatch{};
+    last = axis;
+  }
+  const auto target = target_for(*out, in);
+  if (!target) return NoMatch{};
+  return reshaped(node, node.input(0), *target);
 }
 
 }  // namespace plica

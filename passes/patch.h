@@ -113,6 +113,9 @@ class Patch {
   const std::vector<Value*>& removed_values() const { return removed_values_; }
   const std::vector<Note>& notes() const { return notes_; }
 
+  // Of the names of values that hold something else afterwards and take over no other's.
+  std::string_view redefined_suffix = "_folded";
+
   // ---- what the report and the driver's budgets want to know
   std::vector<Node*> absorbers;        // a fold: the nodes that took it in,
   std::vector<int> made_absorbers;     // and new ones, which are among the former once the patch is applied

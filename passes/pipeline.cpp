@@ -59,6 +59,15 @@ constexpr std::array kSimplifyLayout = {
     Rule{.name = "merge_transposes",
          .summary = "Transpose of Transpose becomes one, or none",
          .on_node = merge_transposes},
+    // After the two are merged that undo each other, which this one takes for readers.
+    Rule{.name = "move_transposes",
+         .summary =
+             "Transposes move through pointwise operators, Concat, Pad, ReduceX, ... where fewer are left",
+         .on_node = move_transposes},
+    // After moving, which goes through a Transpose but not through a Reshape.
+    Rule{.name = "reshape_for_transpose",
+         .summary = "Transpose that moves only axes of 1 becomes Reshape",
+         .on_node = reshape_for_transpose},
     Rule{.name = "cancel_split_concat",
          .summary = "Concat of all that a Split has taken apart is what was split",
          .on_node = cancel_split_concat},

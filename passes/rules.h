@@ -31,9 +31,13 @@ RuleResult merge_clips(const Node& node, const RuleContext& context);
 // merge_reshapes.cpp
 RuleResult resolve_reshape(const Node& node, const RuleContext& context);
 RuleResult merge_reshapes(const Node& node, const RuleContext& context);
+RuleResult reshape_for_transpose(const Node& node, const RuleContext& context);
 
 // merge_transposes.cpp
 RuleResult merge_transposes(const Node& node, const RuleContext& context);
+
+// move_transposes.cpp
+RuleResult move_transposes(const Node& node, const RuleContext& context);
 
 // merge_concats.cpp
 RuleResult cancel_split_concat(const Node& node, const RuleContext& context);
