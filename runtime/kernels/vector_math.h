@@ -36,22 +36,28 @@ struct Vectors {
     v = (Vec)(((IntVec)v & 0x7fffffff) | ((IntVec)x & kSignBit));
   }
 
-  // max(v, x) that keeps a NaN in v, as the instruction's second operand is kept (the compiler has a
-  // comparison and a masked move instead).
-  PLICA_INLINE static void at_least(Vec& v, float x) {
+  // max(v, bound) and min(v, bound) that keep a NaN in v, as the instructions do with their second source.
+  // The compiler has no name for them, since it is not told for which CPU until this is inlined.
+  PLICA_INLINE static void max(Vec& v, const Vec& bound) {
+#if defined(__x86_64__)
     if constexpr (kBytes > 16) {
-      asm("vmaxps %0, %1, %0" : "+v"(v) : "v"(Vec{} + x));
-    } else {
-      select(v, v < x, Vec{} + x, v);
+      asm("vmaxps %1, %2, %0" : "=v"(v) : "v"(v), "v"(bound));
+      return;
     }
+#endif
+    select(v, v < bound, bound, v);
   }
-  PLICA_INLINE static void at_most(Vec& v, float x) {
+  PLICA_INLINE static void min(Vec& v, const Vec& bound) {
+#if defined(__x86_64__)
     if constexpr (kBytes > 16) {
-      asm("vminps %0, %1, %0" : "+v"(v) : "v"(Vec{} + x));
-    } else {
-      select(v, v > x, Vec{} + x, v);
+      asm("vminps %1, %2, %0" : "=v"(v) : "v"(v), "v"(bound));
+      return;
     }
+#endif
+    select(v, v > bound, bound, v);
   }
+  PLICA_INLINE static void at_least(Vec& v, float x) { max(v, Vec{} + x); }
+  PLICA_INLINE static void at_most(Vec& v, float x) { min(v, Vec{} + x); }
 
   // An integer of magnitude below 2^22 added to 1.5 * 2^23 is in the low bits of the sum: rounds to nearest,
   // and converts.
@@ -65,14 +71,17 @@ struct Vectors {
     x = shifted - magic;
   }
 
-  // 2^x for an integer x in [-150, 150], from round_small's two results.
+  // v * 2^n for round_small's two results, |n| <= 150.
   PLICA_INLINE static void scale(Vec& v, const Vec& rounded, const IntVec& n) {
+#if defined(__x86_64__)
     if constexpr (kBytes == 64) {
       asm("vscalefps %2, %1, %0" : "=v"(v) : "v"(v), "v"(rounded));
-    } else {  // in two factors, since one may be beyond the normal numbers
-      const IntVec half = n >> 1;
-      v = v * (Vec)((half + 127) << 23) * (Vec)((n - half + 127) << 23);
+      return;
     }
+#endif
+    // In two factors, since one may be beyond the normal numbers.
+    const IntVec half = n >> 1;
+    v = v * (Vec)((half + 127) << 23) * (Vec)((n - half + 127) << 23);
   }
 
   // x = n * log(2) + r, |r| <= log(2) / 2, and n as a float; |x| < 2^20. The products are exact: log(2) is in

@@ -72,7 +72,7 @@ std::pair<double, double> run(const Case& c, uint32_t seed) {
   fill(factors, 1, 1, 1);
 
   // y = sigmoid(factor * (conv + bias) + residual)
-  std::vector<WinogradKernel::Link> chain;
+  std::vector<BlockedLink> chain;
   const Tensor packed = winograd_weights(weights.data(), s);
   std::vector<void*> memory = {x.values.mutable_raw(), const_cast<void*>(packed.raw())};
   if (c.bias) memory.push_back(bias.values.mutable_raw());
