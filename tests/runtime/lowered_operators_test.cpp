@@ -67,6 +67,20 @@ TEST(Rows, SoftmaxAndItsLogarithm) {
       old.output(old.node(op, {old.input({2, 3, length})}));
       check_against_reference(old, old.feed());
     }
+    for (const Dims& dims : {Dims{2, 300, 70}, Dims{1, 3, 2000}, Dims{400, 10}}) {
+      GraphMaker many(9);
+      many.output(many.node(op, {many.input(dims)}, {{"axis", int64_t{1}}}));
+      check_against_reference(many, many.feed(), 8);
+    }
+    // One that is no number spoils its own slice, and large ones don't lose digits.
+    GraphMaker special(9);
+    special.output(special.node(op, {special.input({3, 2, 5})}, {{"axis", int64_t{1}}}));
+    NamedTensors slices = special.feed();
+    float* first = slices.begin()->second.mutable_data<float>();
+    first[2] = std::numeric_limits<float>::quiet_NaN();
+    first[13] = std::numeric_limits<float>::infinity();
+    first[20] = first[25] = 1e6f;
+    check_against_reference(special, slices);
     GraphMaker g(9);
     Value* x = g.input({1, 20});
     g.output(g.node("Relu", {g.node(op, {x})}));
