@@ -9,6 +9,7 @@
 #include <cmath>
 #include <cstdint>
 #include <cstring>
+#include <utility>
 
 namespace plica::simd {
 
@@ -25,6 +26,60 @@ struct Vectors {
   PLICA_INLINE static void load(Vec& v, const float* p) { std::memcpy(&v, p, sizeof v); }
   PLICA_INLINE static void store(float* p, const Vec& v) { std::memcpy(p, &v, sizeof v); }
   PLICA_INLINE static void fill(Vec& v, float x) { v = Vec{} + x; }
+
+  // The first `count` lanes, at most all; no other memory is touched. The rest of v stays as it is.
+  PLICA_INLINE static void load_first(Vec& v, const float* p, int64_t count) {
+#if defined(__x86_64__)
+    if constexpr (kBytes == 64) {
+      const auto mask = static_cast<uint16_t>((1u << count) - 1);
+      asm("vmovups (%2), %0%{%1%}" : "+v"(v) : "Yk"(mask), "r"(p) : "memory");
+      return;
+    }
+#endif
+    float lanes[kLanes];
+    store(lanes, v);
+    for (int64_t i = 0; i < count; ++i) lanes[i] = p[i];
+    load(v, lanes);
+  }
+  PLICA_INLINE static void store_first(float* p, const Vec& v, int64_t count) {
+#if defined(__x86_64__)
+    if constexpr (kBytes == 64) {
+      const auto mask = static_cast<uint16_t>((1u << count) - 1);
+      asm volatile("vmovups %0, (%2)%{%1%}" : : "v"(v), "Yk"(mask), "r"(p) : "memory");
+      return;
+    }
+#endif
+    float lanes[kLanes];
+    store(lanes, v);
+    for (int64_t i = 0; i < count; ++i) p[i] = lanes[i];
+  }
+
+  PLICA_INLINE static void clear_from(Vec& v, int64_t lane) {
+    IntVec lanes;
+    number_lanes(lanes, std::make_integer_sequence<int, kLanes>{});
+    select(v, lanes < static_cast<int32_t>(lane), v, Vec{});
+  }
+  template <int... kLane>
+  PLICA_INLINE static void number_lanes(IntVec& v, std::integer_sequence<int, kLane...>) {
+    v = IntVec{kLane...};
+  }
+
+  // Makes each lane f of all: f(a, b) joins b to a.
+  template <int kDistance = static_cast<int>(kLanes) / 2, class F>
+  PLICA_INLINE static void join_lanes(Vec& v, F f) {
+    Vec other;
+    swap_lanes<kDistance>(other, v, std::make_integer_sequence<int, kLanes>{});
+    f(v, other);
+    if constexpr (kDistance > 1) join_lanes<kDistance / 2>(v, f);
+  }
+  template <int kDistance, int... kLane>
+  PLICA_INLINE static void swap_lanes(Vec& to, const Vec& v, std::integer_sequence<int, kLane...>) {
+    to = __builtin_shufflevector(v, v, (kLane ^ kDistance)...);
+  }
+  PLICA_INLINE static void sum_lanes(Vec& v) {
+    join_lanes(
+        v, [](Vec & a, const Vec& b) __attribute__((always_inline)) { a += b; });
+  }
 
   PLICA_INLINE static void select(Vec& v, const IntVec& mask, const Vec& yes, const Vec& no) {
     v = mask ? yes : no;
