@@ -2,12 +2,16 @@
 """Times Plica and its peers on the same models, interleaved, each measurement in a process of its own.
 
 usage: compare.py [--plica PATH] [--peers onnxruntime,openvino,mnn] [--threads 1,2] [--rounds 3] [--seconds 1]
-                  MODEL[:d0,d1,...] ...
+                  MODEL[:d0,d1,...][@STREAMS] ...
 
 Needs numpy and onnx, and the peers that are asked for: onnxruntime, openvino, MNN (with its mnnconvert); one that is
 not installed is left out. Prints a Markdown table: the minimum and the median latency in milliseconds over all rounds
 (batch and shape as given, or the model's with free dimensions 1), and Plica divided by the best peer. Only ratios
 within one run mean anything on a shared machine.
+
+A dimension may be FIRST..LAST..STEP: the sizes are run in turn. One row is then the mean of a run, another the median
+of the first runs of all sizes. With @2 two streams run at the same time, each with one thread, for the time of a run
+when all CPUs are kept busy (a mean; MNN's Python API runs one at a time and is left out).
 """
 import argparse
 import importlib.util
@@ -18,10 +22,21 @@ import pathlib
 import subprocess
 import sys
 import tempfile
+import threading
 import time
 
 PEERS = {"onnxruntime": "ONNX Runtime", "openvino": "OpenVINO", "mnn": "MNN"}
 MODULES = {"onnxruntime": "onnxruntime", "openvino": "openvino", "mnn": "MNN"}
+
+
+def sizes_of(dims):
+    """The shapes that a list of dimensions stands for."""
+    shapes = [[]]
+    for dim in dims:
+        first, *rest = [int(d) for d in dim.split("..")]
+        last, step = rest[0] if rest else first, rest[1] if len(rest) > 1 else 1
+        shapes = [shape + [d] for shape in shapes for d in range(first, last + 1, step)]
+    return shapes
 
 
 def describe(path, dims):
@@ -37,28 +52,29 @@ def describe(path, dims):
     return value.name, shape, dtype, [output.name for output in model.graph.output]
 
 
-def prepare_onnxruntime(path, threads, name, x, _outputs):
+def prepare_onnxruntime(path, threads, name, xs, _outputs):
     import onnxruntime as ort
 
     ort.set_default_logger_severity(4)
     options = ort.SessionOptions()
     options.intra_op_num_threads = threads
     session = ort.InferenceSession(path, options, providers=["CPUExecutionProvider"])
-    return lambda: session.run(None, {name: x})
+    return lambda x: session.run(None, {name: x})
 
 
-def prepare_openvino(path, threads, _name, x, _outputs):
+def prepare_openvino(path, threads, _name, xs, _outputs):
     import openvino
 
     core = openvino.Core()
     model = core.read_model(path)
-    model.reshape({0: list(x.shape)})
+    varying = [len(set(dims)) > 1 for dims in zip(*(x.shape for x in xs))]
+    model.reshape({0: [-1 if varies else d for varies, d in zip(varying, xs[0].shape)]})
     settings = {"INFERENCE_NUM_THREADS": threads, "PERFORMANCE_HINT": "LATENCY", "INFERENCE_PRECISION_HINT": "f32"}
     request = core.compile_model(model, "CPU", settings).create_infer_request()
-    return lambda: request.infer([x])
+    return lambda x: request.infer([x])
 
 
-def prepare_mnn(path, threads, name, x, outputs):
+def prepare_mnn(path, threads, name, xs, outputs):
     import MNN
 
     with tempfile.TemporaryDirectory() as directory:
@@ -68,71 +84,106 @@ def prepare_mnn(path, threads, name, x, outputs):
                        stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, check=True)
         settings = {"backend": "CPU", "numThread": threads, "precision": "high", "memory": "normal"}
         runtime = MNN.nn.create_runtime_manager((settings,))
-        net = MNN.nn.load_module_from_file(converted, [name], outputs, runtime_manager=runtime, shape_mutable=False)
-    value = MNN.expr.const(x, list(x.shape), MNN.expr.NCHW)
+        net = MNN.nn.load_module_from_file(converted, [name], outputs, runtime_manager=runtime,
+                                           shape_mutable=len(xs) > 1)
 
-    def run():
+    def run(x):
+        value = MNN.expr.const(x, list(x.shape), MNN.expr.NCHW)
         results = net.forward([value])
         return [r.read() for r in (results if isinstance(results, list) else [results])]
 
     return run
 
 
-def child(peer, path, threads, dims, seconds):
-    """Runs in a process of its own; prints {"min", "median"} in milliseconds."""
+def child(peer, path, threads, shapes, streams, seconds):
+    """Runs in a process of its own; prints {"min", "median", "mean", "new"} in milliseconds."""
     import numpy as np
 
-    name, shape, dtype, outputs = describe(path, dims)
+    name, shape, dtype, outputs = describe(path, shapes and shapes[0])
     random = np.random.default_rng(0)
     if dtype.kind in "iu":
-        x = random.integers(0, 256 if dtype == np.uint8 else 2, shape, dtype)
+        xs = [random.integers(0, 256 if dtype == np.uint8 else 2, s, dtype) for s in shapes or [shape]]
     else:
-        x = random.standard_normal(shape).astype(dtype)
+        xs = [random.standard_normal(s).astype(dtype) for s in shapes or [shape]]
     prepare = {"onnxruntime": prepare_onnxruntime, "openvino": prepare_openvino, "mnn": prepare_mnn}[peer]
-    run = prepare(path, threads, name, x, outputs)
-    for _ in range(3):
-        run()
-    times, end = [], time.perf_counter() + seconds
-    while time.perf_counter() < end or len(times) < 5:
+    runs = [prepare(path, threads, name, xs, outputs) for _ in range(streams)]
+
+    def timed(run, x):
         start = time.perf_counter()
-        run()
-        times.append((time.perf_counter() - start) * 1e3)
+        run(x)
+        return (time.perf_counter() - start) * 1e3
+
+    new = sorted(timed(runs[0], x) for x in xs)
+    for run in runs:
+        for x in xs * 3:
+            run(x)
+    times, begin = [], time.perf_counter()
+    end = begin + seconds
+
+    def stream(run):
+        count = 0
+        while time.perf_counter() < end or count < 5:
+            times.extend([timed(run, x) for x in xs])
+            count += 1
+
+    workers = [threading.Thread(target=stream, args=(run,)) for run in runs[1:]]
+    for worker in workers:
+        worker.start()
+    stream(runs[0])
+    for worker in workers:
+        worker.join()
+    mean = (time.perf_counter() - begin) * 1e3 / len(times)
     times.sort()
-    print(json.dumps({"min": times[0], "median": times[len(times) // 2]}))
+    print(json.dumps({"min": times[0], "median": times[len(times) // 2], "mean": mean, "new": new[len(new) // 2]}))
 
 
-def measure(args, engine, path, dims, threads):
+def measure(args, engine, path, dims, threads, streams):
     if engine == "plica":
-        name, shape, *_ = describe(path, dims)
-        command = [args.plica, "bench", path, "--threads", str(threads), "--duration", str(args.seconds), "--json",
-                   "--shape", f"{name}:{'x'.join(map(str, shape))}"]
+        shapes = sizes_of(dims) if dims else []
+        name, shape, *_ = describe(path, shapes and shapes[0])
+        sizes = "--sweep" if len(shapes) > 1 else "--shape"
+        command = [args.plica, "bench", path, "--threads", str(threads), "--streams", str(streams), "--duration",
+                   str(args.seconds), "--json", sizes, f"{name}:{'x'.join(map(str, dims or shape))}"]
     else:
-        command = [sys.executable, os.path.abspath(__file__), "--child", engine, path, str(threads), json.dumps(dims),
-                   str(args.seconds)]
+        command = [sys.executable, os.path.abspath(__file__), "--child", engine, path, str(threads),
+                   json.dumps(sizes_of(dims) if dims else None), str(streams), str(args.seconds)]
     env = {**os.environ, "OMP_NUM_THREADS": str(threads)}
     result = subprocess.run(command, capture_output=True, text=True, env=env, check=False)
     if result.returncode != 0:
         print(f"{engine} failed on {path}: {(result.stderr.strip().splitlines() or ['?'])[-1]}", file=sys.stderr)
         return None
     answer = json.loads(result.stdout.splitlines()[-1])
-    return answer["latency_ms"] if engine == "plica" else answer
+    if engine != "plica":
+        return answer
+    new = answer.get("new_size_ms", {}).get("median", answer["first_run_ms"])
+    return {**answer["latency_ms"], "mean": 1e3 / answer["runs_per_second"], "new": new}
 
 
-def measure_all(args, engines, path, dims, threads):
-    """Minimum and median by engine, the best of all rounds; None: it failed."""
+def measure_all(args, engines, path, dims, threads, streams):
+    """Milliseconds by engine, the best of all rounds; None: it failed."""
     best = {}
     for _ in range(args.rounds):
         for engine in engines:
-            latency = measure(args, engine, path, dims, threads)
+            latency = measure(args, engine, path, dims, threads, streams)
             old = best.get(engine, latency)
-            best[engine] = latency and old and {k: min(old[k], latency[k]) for k in ("min", "median")}
+            best[engine] = latency and old and {k: min(old[k], latency[k]) for k in ("min", "median", "mean", "new")}
     return best
+
+
+def rows_of(name, threads, dims, streams):
+    """(name, what stands in the columns "threads", first figure, second figure) of the rows of a measurement."""
+    count = len(sizes_of(dims)) if dims else 1
+    if count > 1:
+        return [(f"{name}, {count} sizes", threads, "mean", "mean"), (f"{name}, a new size", threads, "new", "new")]
+    if streams > 1:
+        return [(f"{name}, {streams} streams", f"{streams} x {threads}", "mean", "mean")]
+    return [(name, threads, "min", "median")]
 
 
 def main():
     if sys.argv[1:2] == ["--child"]:
-        peer, path, threads, dims, seconds = sys.argv[2:7]
-        return child(peer, path, int(threads), json.loads(dims), float(seconds))
+        peer, path, threads, shapes, streams, seconds = sys.argv[2:8]
+        return child(peer, path, int(threads), json.loads(shapes), int(streams), float(seconds))
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("models", nargs="+")
     parser.add_argument("--plica", default="build/release/tools/plica")
@@ -151,22 +202,31 @@ def main():
     print("| " + " | ".join(heads) + " |\n" + "| --- " * len(heads) + "|")
     ratios = []
     for spec in args.models:
+        spec, _, streams = spec.partition("@")
         path, _, given = spec.partition(":")
-        dims = [int(d) for d in given.split(",")] if given else None
-        for threads in args.threads:
-            best = measure_all(args, ["plica", *peers], path, dims, threads)
-            cells = [pathlib.Path(path).stem, str(threads)]
-            cells += [f"{v['min']:.2f} / {v['median']:.2f}" if v else "failed" for v in best.values()]
-            ran = [best[p] for p in peers if best[p]]
-            for key in ("min", "median"):
-                ratio = best["plica"] and ran and best["plica"][key] / min(v[key] for v in ran)
-                cells.append(f"{ratio:.2f}" if ratio else "")
-                if ratio and key == "min":
-                    ratios.append(ratio)
-            print("| " + " | ".join(cells) + " |", flush=True)
+        dims, streams = given.split(",") if given else None, int(streams or 1)
+        for threads in [1] if streams > 1 else args.threads:
+            engines = ["plica", *(p for p in peers if streams == 1 or p != "mnn")]
+            best = measure_all(args, engines, path, dims, threads, streams)
+            name = pathlib.Path(path).stem
+            if dims and dims[0] != "1" and dims[0].isdigit():
+                name += f", batch {dims[0]}"
+            for title, threads_cell, *keys in rows_of(name, threads, dims, streams):
+                cells = [title, str(threads_cell)]
+                for engine in ["plica", *peers]:
+                    v = best.get(engine)
+                    shown = v and " / ".join(dict.fromkeys(f"{v[k]:.2f}" for k in keys))
+                    cells.append(shown or ("failed" if engine in best else ""))
+                ran = [best[p] for p in engines[1:] if best[p]]
+                for column, key in enumerate(keys):
+                    ratio = best["plica"] and ran and best["plica"][key] / min(v[key] for v in ran)
+                    cells.append(f"{ratio:.2f}" if ratio else "")
+                    if ratio and column == 0:
+                        ratios.append(ratio)
+                print("| " + " | ".join(cells) + " |", flush=True)
     if ratios:
         mean = math.exp(sum(map(math.log, ratios)) / len(ratios))
-        print(f"\nRatio of minima: geometric mean {mean:.3f} over {len(ratios)}, worst {max(ratios):.2f}")
+        print(f"\nThe first of the two ratios: geometric mean {mean:.3f} over {len(ratios)}, worst {max(ratios):.2f}")
 
 
 if __name__ == "__main__":

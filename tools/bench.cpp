@@ -4,8 +4,12 @@
 #include <algorithm>
 #include <chrono>
 #include <cmath>
+#include <exception>
 #include <memory>
+#include <mutex>
+#include <numeric>
 #include <optional>
+#include <thread>
 
 #include "engine/core/fail.h"
 #include "plica/plica.h"
@@ -31,7 +35,8 @@ struct BenchOptions {
   std::string model, other;
   ShapeOptions shapes;
   SessionOptions session;
-  int warm_up = 3;
+  std::string sweep;
+  int streams = 1, warm_up = 3;
   double duration = 2;
   uint64_t seed = 0;
   bool no_optimize = false, json = false;
@@ -42,13 +47,18 @@ struct Candidate {
   std::string path;
   double load_ms = 0, first_run_ms = 0;
   std::optional<Session> session;
-  TensorMap inputs;
-  std::vector<double> times;  // of runs, in ms; sorted at the end
+  std::vector<TensorMap> inputs;       // of each size
+  std::vector<double> new_size_times;  // of the first run of each size, in ms; sorted
+  std::vector<double> times;           // of runs, in ms; sorted at the end
+  double seconds = 0;                  // that the runs took together
 
-  void run() {
+  double run(size_t size) const {
     const auto start = Clock::now();
-    session->run(inputs);
-    times.push_back(milliseconds_since(start));
+    session->run(inputs[size]);
+    return milliseconds_since(start);
+  }
+  void run_all() {
+    for (size_t i = 0; i < inputs.size(); ++i) times.push_back(run(i));
   }
   double quantile(double q) const {  // nearest rank
     const auto rank = static_cast<size_t>(std::ceil(q * static_cast<double>(times.size())));
@@ -56,6 +66,36 @@ struct Candidate {
   }
   double median() const { return median_of(times); }
 };
+
+// "x:1x3x48x64..320..16" as the shapes x:1x3x48x64, x:1x3x48x80, ..., x:1x3x48x320.
+std::vector<std::string> sizes_of_sweep(const std::string& text) {
+  constexpr int64_t kMostSizes = 10000;
+  const size_t colon = text.rfind(':') == std::string::npos ? 0 : text.rfind(':') + 1;
+  std::vector<std::string> before = {text.substr(0, colon)};
+  for (const std::string& dim : split(std::string_view(text).substr(colon), 'x')) {
+    std::vector<std::string> dims = {dim};
+    if (const size_t dots = dim.find(".."); dots != std::string::npos) {
+      const size_t last_dots = dim.rfind("..");
+      const auto first = parse_integer(std::string_view(dim).substr(0, dots));
+      const auto last = parse_integer(std::string_view(dim).substr(
+          dots + 2, last_dots == dots ? std::string::npos : last_dots - dots - 2));
+      const auto step = last_dots == dots ? std::optional<int64_t>(1)
+                                          : parse_integer(std::string_view(dim).substr(last_dots + 2));
+      if (!first || !last || !step || *first < 0 || *step < 1 || *last < *first ||
+          (*last - *first) / *step >= kMostSizes)
+        exit_with(kUsage, "--sweep: {} is not FIRST..LAST..STEP", quoted(dim));
+      dims.clear();
+      for (int64_t d = *first; d <= *last; d += *step) dims.push_back(std::to_string(d));
+    }
+    std::vector<std::string> after;
+    for (const std::string& shape : before) {
+      for (const std::string& d : dims) after.push_back(shape + (shape.size() > colon ? "x" : "") + d);
+    }
+    before = std::move(after);
+    if (before.size() > kMostSizes) exit_with(kUsage, "--sweep: more than {} sizes", kMostSizes);
+  }
+  return before;
+}
 
 Candidate prepare(const std::string& path, const BenchOptions& options, std::vector<std::string>* assumed) {
   Candidate c;
@@ -66,13 +106,49 @@ Candidate prepare(const std::string& path, const BenchOptions& options, std::vec
     if (!options.no_optimize) model.optimize();
     c.session.emplace(model, options.session);
     c.load_ms = milliseconds_since(start);
-    c.inputs = random_inputs(model, options.shapes.resolve(model), options.seed, assumed);
-    c.run();
-    c.first_run_ms = c.times[0];
-    for (int i = 0; i < options.warm_up; ++i) c.run();
+    if (options.sweep.empty()) {
+      c.inputs = {random_inputs(model, options.shapes.resolve(model), options.seed, assumed)};
+    } else {
+      for (const std::string& size : sizes_of_sweep(options.sweep)) {
+        ShapeOptions shapes = options.shapes;
+        shapes.shapes.push_back(size);
+        c.inputs.push_back(
+            random_inputs(model, shapes.resolve(model), options.seed, c.inputs.empty() ? assumed : nullptr));
+      }
+    }
+    for (size_t i = 0; i < c.inputs.size(); ++i) c.new_size_times.push_back(c.run(i));
+    c.first_run_ms = c.new_size_times[0];
+    std::ranges::sort(c.new_size_times);
+    for (int i = 0; i < options.warm_up; ++i) c.run_all();
     c.times.clear();
   });
   return c;
+}
+
+// So many threads run the model at the same time, each again and again.
+void run_streams(Candidate& c, const BenchOptions& options) {
+  std::mutex mutex;
+  std::exception_ptr error;
+  const auto start = Clock::now();
+  const auto end = start + std::chrono::duration<double>(options.duration);
+  const auto work = [&] {
+    std::vector<double> times;
+    try {
+      while (Clock::now() < end || times.size() < kLeastRuns) {
+        for (size_t i = 0; i < c.inputs.size(); ++i) times.push_back(c.run(i));
+      }
+    } catch (...) {
+      const std::lock_guard lock(mutex);
+      error = std::current_exception();
+    }
+    const std::lock_guard lock(mutex);
+    c.times.insert(c.times.end(), times.begin(), times.end());
+  };
+  std::vector<std::jthread> threads;
+  for (int i = 0; i < options.streams; ++i) threads.emplace_back(work);
+  threads.clear();
+  if (error) std::rethrow_exception(error);
+  c.seconds = milliseconds_since(start) / 1e3;
 }
 
 int64_t peak_rss() {
@@ -81,41 +157,56 @@ int64_t peak_rss() {
   return int64_t{usage.ru_maxrss} * 1024;
 }
 
-Json to_json(const Candidate& c, int threads) {
-  return {{"schema", 1},
-          {"model", c.path},
-          {"threads", threads},
-          {"load_ms", c.load_ms},
-          {"first_run_ms", c.first_run_ms},
-          {"latency_ms",
-           {{"min", c.times.front()},
-            {"median", c.median()},
-            {"p90", c.quantile(0.9)},
-            {"p99", c.quantile(0.99)}}},
-          {"runs", c.times.size()},
-          {"peak_rss_bytes", peak_rss()}};
+Json to_json(const Candidate& c, int threads, int streams) {
+  Json json = {{"schema", 1},
+               {"model", c.path},
+               {"threads", threads},
+               {"load_ms", c.load_ms},
+               {"first_run_ms", c.first_run_ms},
+               {"latency_ms",
+                {{"min", c.times.front()},
+                 {"median", c.median()},
+                 {"p90", c.quantile(0.9)},
+                 {"p99", c.quantile(0.99)}}},
+               {"runs", c.times.size()},
+               {"runs_per_second", static_cast<double>(c.times.size()) / c.seconds},
+               {"peak_rss_bytes", peak_rss()}};
+  if (streams > 1) json["streams"] = streams;
+  if (c.inputs.size() > 1) {
+    json["sizes"] = c.inputs.size();
+    json["new_size_ms"] = {{"min", c.new_size_times.front()}, {"median", median_of(c.new_size_times)}};
+  }
+  return json;
 }
 
-int bench(const BenchOptions& options) {
+int bench(BenchOptions options) {
+  // What the streams have together.
+  if (options.session.threads == 0)
+    options.session.threads = std::max(1, default_threads() / options.streams);
   std::vector<std::string> assumed;
   std::vector<Candidate> candidates;
   candidates.push_back(prepare(options.model, options, &assumed));
   if (!options.other.empty()) candidates.push_back(prepare(options.other, options, nullptr));
   for (const std::string& choice : assumed) note("the model leaves open: {}", escaped(choice));
 
-  // Turn by turn, so that whatever else the machine does meets both.
-  const auto end = Clock::now() + std::chrono::duration<double>(options.duration);
-  while (Clock::now() < end || candidates[0].times.size() < kLeastRuns) {
-    for (Candidate& c : candidates) c.run();
+  if (options.streams > 1) {
+    for (Candidate& c : candidates) run_streams(c, options);
+  } else {
+    // Turn by turn, so that whatever else the machine does meets both.
+    const auto end = Clock::now() + std::chrono::duration<double>(options.duration);
+    while (Clock::now() < end || candidates[0].times.size() < kLeastRuns) {
+      for (Candidate& c : candidates) c.run_all();
+    }
+    for (Candidate& c : candidates) c.seconds = std::accumulate(c.times.begin(), c.times.end(), 0.0) / 1e3;
   }
   for (Candidate& c : candidates) std::ranges::sort(c.times);
 
-  const int threads = options.session.threads > 0 ? options.session.threads : default_threads();
+  const int threads = options.session.threads;
   const double ratio = candidates.size() > 1 ? candidates[0].median() / candidates[1].median() : 0;
   if (options.json) {
-    Json root = to_json(candidates[0], threads);
+    Json root = to_json(candidates[0], threads, options.streams);
     if (candidates.size() > 1) {
-      Json other = to_json(candidates[1], threads);
+      Json other = to_json(candidates[1], threads, options.streams);
       other.erase("schema");
       other.erase("peak_rss_bytes");
       root["compare"] = std::move(other);
@@ -134,8 +225,18 @@ int bench(const BenchOptions& options) {
                fmt::format("{}", c.times.size())});
   }
   print(table.text());
-  print("{} thread{}, peak memory {}\n", threads, threads == 1 ? "" : "s",
-        human_bytes(static_cast<double>(peak_rss())));
+  for (const Candidate& c : candidates) {
+    if (c.inputs.size() > 1) {
+      print("{} sizes: a new one takes {} (median, {} at least)\n", c.inputs.size(),
+            ms(median_of(c.new_size_times)), ms(c.new_size_times.front()));
+    }
+    if (options.streams > 1) {
+      print("{} streams: {:.1f} runs a second\n", options.streams,
+            static_cast<double>(c.times.size()) / c.seconds);
+    }
+  }
+  print("{} thread{}{}, peak memory {}\n", threads, threads == 1 ? "" : "s",
+        options.streams > 1 ? " each" : "", human_bytes(static_cast<double>(peak_rss())));
   if (candidates.size() > 1)
     print("median of the first / median of the second: {}\n",
           styled(Style::bold, fmt::format("{:.3f}", ratio)));
@@ -156,6 +257,14 @@ void add_bench(CLI::App& program, Invocation& invocation) {
   app->add_option("--warm-up", options->warm_up, "Runs before that, after the first (default 3)")
       ->check(CLI::Range(0, 1000000))
       ->type_name("N");
+  app->add_option("--streams", options->streams,
+                  "So many runs at the same time; --threads are those of each (default: the CPUs shared out)")
+      ->check(CLI::Range(1, 1024))
+      ->type_name("N");
+  app->add_option(
+         "--sweep", options->sweep,
+         "Sizes of an input in turn, x:1x3x48x64..320..16; says what a size costs that was not met before")
+      ->type_name("[NAME:]DIMS");
   app->add_option("--seed", options->seed, "Of the random inputs (default 0)")->type_name("N");
   app->add_option("--compare", options->other, "Another model, run in turns with the first")
       ->type_name("MODEL");
@@ -164,7 +273,9 @@ void add_bench(CLI::App& program, Invocation& invocation) {
   app->footer(R"(
 Examples:
   plica bench net.onnx --threads 1 --shape x:1x3x224x224
-  plica bench folded.onnx --compare net.onnx --no-optimize)");
+  plica bench folded.onnx --compare net.onnx --no-optimize
+  plica bench net.onnx --streams 4 --threads 1
+  plica bench ocr.onnx --sweep x:1x3x48x64..560..16)");
   app->callback([options, &invocation] { invocation.run = [options] { return bench(*options); }; });
 }
 

@@ -23,7 +23,7 @@ struct SessionOptions {
   // the direct sum, relative to the largest values nearby; an infinity or NaN among its inputs reaches 4x4 outputs.
   // Exact: it is not used.
   bool exact = false;
-  size_t cached_plans = 16;  // sets of input shapes whose plans are kept; the least recently used goes
+  size_t cached_plans = 64;  // sets of input shapes whose plans are kept; the least recently used goes
 };
 
 int default_threads();  // what 0 threads means here and now
