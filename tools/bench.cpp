@@ -276,7 +276,7 @@ Examples:
   plica bench folded.onnx --compare net.onnx --no-optimize
   plica bench net.onnx --streams 4 --threads 1
   plica bench ocr.onnx --sweep x:1x3x48x64..560..16)");
-  app->callback([options, &invocation] { invocation.run = [options] { return bench(*options); }; });
+  app->callback([options, &invocation] { invocation = {[options] { return bench(*options); }, true}; });
 }
 
 }  // namespace plica::tools

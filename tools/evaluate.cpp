@@ -195,7 +195,7 @@ Models run as they are in their files; --fold adds a line for each with its batc
 
 Example:
   plica evaluate digits.onnx --data test.npz --fold)");
-  app->callback([options, &invocation] { invocation.run = [options] { return evaluate(*options); }; });
+  app->callback([options, &invocation] { invocation = {[options] { return evaluate(*options); }, true}; });
 }
 
 }  // namespace plica::tools

@@ -9,6 +9,7 @@
 #include "tools/console.h"
 #include "tools/exit.h"
 #include "tools/signals.h"
+#include "tools/spinning.h"
 
 namespace plica::tools {
 namespace {
@@ -38,8 +39,8 @@ int run_program(int argc, char** argv) {
   app.add_flag("-q,--quiet", quiet, "No notes on stderr, only errors");
 
   Invocation invocation;
-  for (auto add :
-       {add_run, add_optimize, add_inspect, add_check, add_bench, add_profile, add_evaluate, add_test, add_lists})
+  for (auto add : {add_run, add_optimize, add_inspect, add_check, add_bench, add_profile, add_evaluate,
+                   add_test, add_lists})
     add(app, invocation);
   for (CLI::App* command : app.get_subcommands({})) command->fallthrough();
 
@@ -53,6 +54,7 @@ int run_program(int argc, char** argv) {
   }
   set_color_mode(color);
   set_quiet(quiet);
+  if (invocation.runs_models) limit_spinning(argv);
   const int code = invocation.run();
   flush_output();
   return code;

@@ -17,6 +17,7 @@ namespace plica::tools {
 // What main() runs after the command line is parsed; commands set `run`.
 struct Invocation {
   std::function<int()> run;
+  bool runs_models = false;  // on several threads
 };
 
 struct ShapeOptions {

@@ -245,7 +245,7 @@ on registers. GB/s count each operand once; what caches hold is not read from me
 Examples:
   plica profile net.onnx --threads 1
   plica profile net.onnx --top 0 --in-order --trace net.json)");
-  app->callback([options, &invocation] { invocation.run = [options] { return profile(*options); }; });
+  app->callback([options, &invocation] { invocation = {[options] { return profile(*options); }, true}; });
 }
 
 }  // namespace plica::tools

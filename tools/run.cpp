@@ -235,7 +235,7 @@ Examples:
   plica run orientation.onnx -i page.jpg --mean 123.675,116.28,103.53 --scale 0.0171,0.0175,0.0174
   plica run net.onnx -i x=x.npy -i mask=mask.npy -o out.npz
   plica run net.onnx --dim N=4 --seed 7 --json)");
-  app->callback([options, &invocation] { invocation.run = [options] { return run(*options); }; });
+  app->callback([options, &invocation] { invocation = {[options] { return run(*options); }, true}; });
 }
 
 }  // namespace plica::tools
