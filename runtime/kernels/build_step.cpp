@@ -27,6 +27,7 @@ struct Dispatch {
   void operator()(const LayerNormParams& p) const { build_layer_norm(builder, op, p); }
   void operator()(const ReduceMeanParams& p) const { build_reduce_mean(builder, op, p); }
   void operator()(const ConcatParams& p) const { build_concat(builder, op, p); }
+  void operator()(const ChannelGatherParams& p) const { build_channel_gather(builder, op, p); }
   void operator()(const TransposeParams& p) const { build_transpose(builder, op, p); }
   void operator()(const SliceParams& p) const { build_slice(builder, op, p); }
   void operator()(const ResampleParams& p) const { build_resample(builder, op, p); }

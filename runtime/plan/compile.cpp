@@ -10,6 +10,7 @@ std::shared_ptr<const Plan> compile(const Region& region, const GraphFacts& fact
                                     std::shared_ptr<const Continuation> rest) {
   LoweredGraph lowered = lower(region, facts);
   fuse(lowered);
+  fuse_channels(lowered);
   fuse_quantized(lowered);
   std::shared_ptr<Plan> plan = PlanBuilder(std::move(lowered), choose_layout(), programs).build();
   plan->rest = std::move(rest);

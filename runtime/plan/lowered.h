@@ -162,6 +162,14 @@ struct ReduceMeanParams {  // inputs: x; over the last `axes` axes, which stay a
 struct ConcatParams {  // inputs: the parts
   int axis = 0;
 };
+// Channel c of the output, along axis 1, is one of an input.
+struct ChannelGatherParams {  // inputs: of the output's dims but for axis 1
+  struct Source {
+    int input = 0;
+    int64_t channel = 0;
+  };
+  std::vector<Source> channels;
+};
 struct TransposeParams {  // inputs: x; output axis i is input axis permutation[i]
   std::vector<int> permutation;
 };
@@ -178,7 +186,7 @@ struct DynamicParams {};
 using LoweredParams =
     std::variant<PointwiseParams, ConvolutionParams, PoolingParams, MatMulParams, IntegerProductParams,
                  BytePairParams, DynamicQuantizeParams, ScaleSumsParams, ElementwiseParams, RecurrentParams,
-                 LrnParams, SoftmaxParams, LayerNormParams, ReduceMeanParams, ConcatParams, TransposeParams,
+                 LrnParams, SoftmaxParams, LayerNormParams, ReduceMeanParams, ConcatParams, ChannelGatherParams, TransposeParams,
                  SliceParams, ResampleParams, ViewParams, EvaluateParams, DynamicParams>;
 
 struct LoweredValue {
