@@ -41,7 +41,9 @@ std::vector<Candidate> candidates_for(const PlanBuilder& builder, const Convolut
 }  // namespace
 
 void build_convolution(PlanBuilder& builder, const LoweredOp& op, const ConvolutionParams& p) {
-  if (build_winograd(builder, op, p)) return;
+  if (build_winograd(builder, op, p) || build_depthwise(builder, op, p) || build_conv1x1(builder, op, p))
+    return;
+  require(!p.scaled, ErrorCode::internal, "only a convolution of 1x1 takes factors");
   const Dims& x = builder.value(op.inputs[0]).dims;
   const Dims& w = builder.value(op.inputs[1]).dims;
   const Dims& y = builder.value(op.outputs[0]).dims;

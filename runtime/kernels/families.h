@@ -8,6 +8,9 @@ namespace plica {
 void build_convolution(PlanBuilder& builder, const LoweredOp& op, const ConvolutionParams& params);
 // By Winograd's method; false: it does not pay here, and nothing was built.
 bool build_winograd(PlanBuilder& builder, const LoweredOp& op, const ConvolutionParams& params);
+// By the kernels for depthwise convolutions and those of 1x1; false: it is none, and nothing was built.
+bool build_depthwise(PlanBuilder& builder, const LoweredOp& op, const ConvolutionParams& params);
+bool build_conv1x1(PlanBuilder& builder, const LoweredOp& op, const ConvolutionParams& params);
 void build_deconvolution(PlanBuilder& builder, const LoweredOp& op, const ConvolutionParams& params);
 void build_pooling(PlanBuilder& builder, const LoweredOp& op, const PoolingParams& params);
 void build_matmul(PlanBuilder& builder, const LoweredOp& op, const MatMulParams& params);

@@ -1,7 +1,9 @@
 // Matrix products. By constant weights the leading axes are rows of one product; otherwise they are a batch.
 #include "engine/core/checked.h"
 #include "engine/core/fail.h"
+#include "engine/core/parallel.h"
 #include "runtime/kernels/families.h"
+#include "runtime/kernels/gemv_kernel.h"
 #include "runtime/kernels/post_ops.h"
 
 namespace plica {
@@ -51,6 +53,34 @@ bool emit_product(PlanBuilder& builder, const LoweredOp& op, const Placement& a,
   return true;
 }
 
+// A few rows by constants: read where they are, and what the chain does to so few results is a step of its
+// own.
+bool build_gemv(PlanBuilder& builder, const LoweredOp& op, const MatMulParams& p) {
+  const LoweredValue& b = builder.value(op.inputs[1]);
+  const Dims& y = builder.value(op.outputs[0]).dims;
+  if (!b.constant.defined() || b.dims.size() != 2 || y.empty() || y.back() == 0) return false;
+  GemvShape shape;
+  shape.columns = y.back();
+  shape.rows = checked_elements(y) / shape.columns;
+  shape.terms = b.dims[p.transpose_b ? 1 : 0];
+  shape.transposed = p.transpose_b;
+  if (shape.rows == 0 || shape.rows > GemvShape::kMostRows || (p.transpose_a && shape.rows > 1)) return false;
+  const bool has_bias = op.inputs.size() > 2;
+  if (has_bias && checked_elements(builder.value(op.inputs[2]).dims) != shape.columns) return false;
+  std::vector<Placement> operands = {builder.row_major(op.inputs[0]), builder.row_major(op.inputs[1])};
+  if (has_bias) operands.push_back(builder.row_major(op.inputs[2]));
+  const onednn::Desc result = onednn::row_major(y);
+  const bool complete = op.chain.empty();
+  const Placement to =
+      complete ? builder.allocate(op.outputs[0], result) : builder.allocate_temporary(result);
+  operands.push_back(to);
+  StepInfo info{"MatMul", node_names(op), "gemv", onednn::layout_name(result)};
+  info.flops = 2 * multiply_adds(builder.graph(), op);
+  builder.emit(std::move(info), std::make_unique<GemvKernel>(shape, has_bias, current_threads()), operands);
+  if (!complete) build_chain(builder, op, 0, to, true);
+  return true;
+}
+
 }  // namespace
 
 void build_matmul(PlanBuilder& builder, const LoweredOp& op, const MatMulParams& p) {
@@ -58,6 +88,7 @@ void build_matmul(PlanBuilder& builder, const LoweredOp& op, const MatMulParams&
   const LoweredValue& b = builder.value(op.inputs[1]);
   const Dims y = builder.value(op.outputs[0]).dims;
   const Dims a_dims = a.dims, b_dims = b.dims;
+  if (build_gemv(builder, op, p)) return;
   for (const bool with_chain : {true, false}) {
     if (b_dims.size() == 2 && y.size() >= 2) {
       const int64_t n = y.back(), m = checked_elements(y) / n;

@@ -18,13 +18,11 @@ PLICA_INLINE void apply(typename S::Vec& x, float a, float b) {
   if constexpr (kFunction == Unary::leaky_relu) S::select(x, x < 0.f, x * a, x);
   if constexpr (kFunction == Unary::elu) {
     Vec e = x;
-    S::at_most(e, 0.f);
     S::expm1_negative(e);
     S::select(x, x < 0.f, e * a, x);
   }
   if constexpr (kFunction == Unary::celu) {
     Vec e = x / a;
-    S::at_most(e, 0.f);
     S::expm1_negative(e);
     S::select(x, x < 0.f, e * a, x);
   }
@@ -35,12 +33,17 @@ PLICA_INLINE void apply(typename S::Vec& x, float a, float b) {
   }
   if constexpr (kFunction == Unary::sigmoid) S::sigmoid(x);
   if constexpr (kFunction == Unary::tanh) S::tanh(x);
-  if constexpr (kFunction == Unary::hard_sigmoid || kFunction == Unary::hard_swish) {
-    const Vec original = x;
-    x = kFunction == Unary::hard_swish ? x * (1.f / 6) + 0.5f : x * a + b;
+  if constexpr (kFunction == Unary::hard_sigmoid) {
+    x = x * a + b;
     S::at_least(x, 0.f);
     S::at_most(x, 1.f);
-    if constexpr (kFunction == Unary::hard_swish) x = x * original;
+  }
+  if constexpr (kFunction == Unary::hard_swish) {
+    const Vec original = x;
+    x = x * (a * (1.f / 6)) + a * 0.5f;
+    S::at_least(x, 0.f);
+    S::at_most(x, a);
+    x = x * original;
   }
   if constexpr (kFunction == Unary::swish) {
     Vec s = x * a;
@@ -66,32 +69,26 @@ PLICA_INLINE void apply(typename S::Vec& x, float a, float b) {
   if constexpr (kFunction == Unary::sin) S::template sine<0>(x);
   if constexpr (kFunction == Unary::cos) S::template sine<1>(x);
   if constexpr (kFunction == Unary::erf) S::erf(x);
-  if constexpr (kFunction == Unary::gelu) {
-    Vec e = x * 0.70710678f;
-    S::erf(e);
-    x = 0.5f * x * (1.f + e);
+  if constexpr (kFunction == Unary::gelu) S::gelu(x);
+  if constexpr (kFunction == Unary::gelu_tanh) {  // (1 + tanh(t)) / 2 is the sigmoid of 2t
+    Vec s = (0.0713548163f * x * x + 1.59576912f) * x;
+    S::sigmoid(s);
+    x = x * s;
   }
-  if constexpr (kFunction == Unary::gelu_tanh) {
-    Vec t = 0.79788456f * (x + 0.044715f * x * x * x);
-    S::tanh(t);
-    x = 0.5f * x * (1.f + t);
-  }
-  if constexpr (kFunction == Unary::soft_plus || kFunction == Unary::mish) {
+  if constexpr (kFunction == Unary::soft_plus) {
     Vec e = (Vec)((IntVec)x | S::kSignBit);
     S::exp(e);
-    if constexpr (kFunction == Unary::soft_plus) {
-      S::log1p_of_fraction(e);
-      S::at_least(x, 0.f);
-      x = x + e;
-    } else {
-      // tanh(log(1 + exp(x))) = n / (n + 2), n = exp(x) * (exp(x) + 2); both divided by exp(2x) for
-      // positive x.
-      const IntVec positive = x > 0.f;
-      Vec n, d;
-      S::select(n, positive, 1.f + 2.f * e, e * (e + 2.f));
-      S::select(d, positive, 2.f * e * e, Vec{} + 2.f);
-      x = x * (n / (n + d));
-    }
+    S::log1p_of_fraction(e);
+    S::at_least(x, 0.f);
+    x = x + e;
+  }
+  if constexpr (kFunction == Unary::mish) {
+    // tanh(log(1 + exp(x))) = n / (n + 2), n = exp(x) * (exp(x) + 2).
+    Vec e = x;
+    S::at_most(e, 40.f);  // where n is far from overflow, and the quotient 1
+    S::exp(e);
+    e = e * (e + 2.f);
+    x = x * (e / (e + 2.f));
   }
   if constexpr (kFunction == Unary::soft_sign) {
     Vec t = x;

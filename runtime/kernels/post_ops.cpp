@@ -37,33 +37,21 @@ std::vector<EltwiseOp> eltwise_of(const PointOp& op) {
       return {{A::eltwise_relu, 0.f, 0.f}};
     case Unary::leaky_relu:
       return {{A::eltwise_relu, op.a, 0.f}};
-    case Unary::elu:
-      return {{A::eltwise_elu, op.a, 0.f}};
     case Unary::clip:
       return {{A::eltwise_clip, op.a, op.b}};
-    case Unary::sigmoid:
-      return {{A::eltwise_logistic, 0.f, 0.f}};
-    case Unary::tanh:
-      return {{A::eltwise_tanh, 0.f, 0.f}};
     case Unary::hard_sigmoid:
       return {{A::eltwise_linear, op.a, op.b}, {A::eltwise_clip, 0.f, 1.f}};
     case Unary::hard_swish:
-      return {{A::eltwise_hardswish, 1.f / 6, 0.5f}};  // oneDNN 2.x has these built in
-    case Unary::swish:
-      return {{A::eltwise_swish, op.a, 0.f}};
-    case Unary::exp:
-      return {{A::eltwise_exp, 0.f, 0.f}};
-    case Unary::log:
-      return {{A::eltwise_log, 0.f, 0.f}};
+      // oneDNN 2.x has these parameters built in.
+      if (op.a != 1.f) return {{A::eltwise_hardswish, 1.f / 6, 0.5f}, {A::eltwise_linear, op.a, 0.f}};
+      return {{A::eltwise_hardswish, 1.f / 6, 0.5f}};
     case Unary::sqrt:
       return {{A::eltwise_sqrt, 0.f, 0.f}};
     case Unary::abs:
       return {{A::eltwise_abs, 0.f, 0.f}};
     case Unary::square:
       return {{A::eltwise_square, 0.f, 0.f}};
-    case Unary::gelu:
-      return {{A::eltwise_gelu_erf, 0.f, 0.f}};
-    default:  // oneDNN has no such function
+    default:  // oneDNN has no such function, or a pass of our own after its primitive is faster
       return {};
   }
 }

@@ -26,22 +26,13 @@ Placement result_place(PlanBuilder& builder, const LoweredOp& op, const Placemen
 
 void build_softmax(PlanBuilder& builder, const LoweredOp& op, const SoftmaxParams& p) {
   const Placement from = builder.row_major(op.inputs[0]);
-  const Dims& dims = builder.value(op.inputs[0]).dims;
-  if (p.axis + 1 == static_cast<int>(dims.size())) {
-    const Placement to = result_place(builder, op, from);
-    builder.emit({p.log ? "LogSoftmax" : "Softmax", node_names(op), "rows", onednn::layout_name(*from.desc)},
-                 std::make_unique<SoftmaxKernel>(checked_elements(dims) / dims.back(), dims.back(), p.log),
-                 {from, to});
-    if (!op.chain.empty()) build_chain(builder, op, 0, to, true);
-    return;
-  }
-  auto primitive = onednn::softmax(*from.desc, p.axis);
-  if (!primitive || primitive->implementation.find("ref") != std::string::npos) {
-    build_evaluate(builder, op);
-    return;
-  }
+  const std::span<const int64_t> dims = builder.value(op.inputs[0]).dims;
+  const auto axis = static_cast<size_t>(p.axis);
   const Placement to = result_place(builder, op, from);
-  builder.emit(op, "Softmax", std::move(*primitive), {{DNNL_ARG_SRC, from}, {DNNL_ARG_DST, to}});
+  builder.emit({p.log ? "LogSoftmax" : "Softmax", node_names(op), "rows", onednn::layout_name(*from.desc)},
+               std::make_unique<SoftmaxKernel>(checked_elements(dims.first(axis)), dims[axis],
+                                               checked_elements(dims.subspan(axis + 1)), p.log),
+               {from, to});
   if (!op.chain.empty()) build_chain(builder, op, 0, to, true);
 }
 

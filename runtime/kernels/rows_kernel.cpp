@@ -11,15 +11,6 @@ namespace {
 
 constexpr int64_t kParallelGrain = 8192;
 
-template <class S>
-PLICA_INLINE float horizontal_sum(const typename S::Vec& v) {
-  float lanes[S::kLanes];
-  S::store(lanes, v);
-  float sum = 0;
-  for (float l : lanes) sum += l;
-  return sum;
-}
-
 // Calls f(vector, first, count) for the row in vectors; the last may hold fewer elements, and then `fill`.
 template <class S, class F>
 PLICA_INLINE void for_each_vector(const float* x, int64_t count, float fill, F f) {
@@ -30,24 +21,21 @@ PLICA_INLINE void for_each_vector(const float* x, int64_t count, float fill, F f
     f(v, i, S::kLanes);
   }
   if (i == count) return;
-  float lanes[S::kLanes];
-  std::fill_n(lanes, S::kLanes, fill);
-  std::copy_n(x + i, count - i, lanes);
-  S::load(v, lanes);
+  S::fill(v, fill);
+  S::load_first(v, x + i, count - i);
   f(v, i, count - i);
 }
 
 template <class S>
 PLICA_INLINE void store_first(float* y, const typename S::Vec& v, int64_t count) {
   if (count == S::kLanes) return S::store(y, v);
-  float lanes[S::kLanes];
-  S::store(lanes, v);
-  std::copy_n(lanes, count, y);
+  S::store_first(y, v, count);
 }
 
-// Sum of term(x[i]), in several vectors, so that additions don't wait for each other.
+// In each lane the sum of term(x[i]), in several vectors, so that additions don't wait for each other.
+// term(0) is taken from the sum where the last vector is not full.
 template <class S, class Term>
-PLICA_INLINE float sum_of(const float* x, int64_t count, Term term) {
+PLICA_INLINE void sum_of(typename S::Vec& sum, const float* x, int64_t count, Term term) {
   constexpr int64_t kSums = 4, kStep = kSums * S::kLanes;
   typename S::Vec sums[kSums] = {};
   int64_t i = 0;
@@ -59,118 +47,170 @@ PLICA_INLINE float sum_of(const float* x, int64_t count, Term term) {
       sums[k] += v;
     }
   }
-  for (; i + S::kLanes <= count; i += S::kLanes) {
-    typename S::Vec v;
-    S::load(v, x + i);
-    term(v);
-    sums[0] += v;
-  }
-  float sum = horizontal_sum<S>(sums[0] + sums[1] + (sums[2] + sums[3]));
-  if (i < count) {
-    float lanes[S::kLanes] = {};
-    std::copy_n(x + i, count - i, lanes);
-    typename S::Vec v;
-    S::load(v, lanes);
-    term(v);
-    S::store(lanes, v);
-    for (int64_t k = 0; k < count - i; ++k) sum += lanes[k];
-  }
-  return sum;
-}
-template <class S>
-PLICA_INLINE float sum_of(const float* x, int64_t count) {
-  return sum_of<S>(x, count, [](typename S::Vec&) __attribute__((always_inline)){});
+  for_each_vector<S>(
+      x + i, count - i, 0.f, [&](typename S::Vec & v, int64_t, int64_t lanes) __attribute__((always_inline)) {
+        term(v);
+        if (lanes < S::kLanes) S::clear_from(v, lanes);
+        sums[0] += v;
+      });
+  sum = sums[0] + sums[1] + (sums[2] + sums[3]);
+  S::sum_lanes(sum);
 }
 
 template <class S>
-PLICA_INLINE void normalize_row_body(const LayerNormKernel::Options& o, const float* x, const float* scale,
-                                     const float* shift, float* y) {
+PLICA_INLINE void normalize_rows_body(const LayerNormKernel::Options& o, const float* x, const float* scale,
+                                      const float* shift, float* y, int64_t rows) {
+  using Vec = typename S::Vec;
   const auto length = static_cast<float>(o.row);
-  const float mean = o.centered ? sum_of<S>(x, o.row) / length : 0.f;
-  const float variance = sum_of<S>(
-                             x, o.row,
-                             [mean](typename S::Vec & v) __attribute__((always_inline)) {
-                               v -= mean;
-                               v *= v;
-                             }) /
-                         length;
-  const float inverse = 1.f / std::sqrt(variance + o.epsilon);
-  for_each_vector<S>(
-      x, o.row, 0.f, [=](typename S::Vec & v, int64_t i, int64_t count) __attribute__((always_inline)) {
-        v = (v - mean) * inverse;
-        const auto operand = [&](const float* from, typename S::Vec& to) __attribute__((always_inline)) {
-          if (count == S::kLanes) return S::load(to, from + i);
-          float lanes[S::kLanes] = {};
-          std::copy_n(from + i, count, lanes);
-          S::load(to, lanes);
-        };
-        typename S::Vec other;
-        if (scale) {
-          operand(scale, other);
-          v *= other;
-        }
-        if (shift) {
-          operand(shift, other);
-          v += other;
-        }
-        store_first<S>(y + i, v, count);
-      });
-}
-
-template <class S>
-PLICA_INLINE void softmax_row_body(const float* x, float* y, int64_t row, bool log) {
-  // NaN is not seen here, but in the sum.
-  typename S::Vec most;
-  S::fill(most, -INFINITY);
-  for_each_vector<S>(
-      x, row, -INFINITY, [&](typename S::Vec & v, int64_t, int64_t) __attribute__((always_inline)) {
-        S::select(most, v > most, v, most);
-      });
-  float lanes[S::kLanes];
-  S::store(lanes, most);
-  float largest = -INFINITY;
-  for (float l : lanes) largest = l > largest ? l : largest;
-  if (log) {
-    const float sum = sum_of<S>(
-        x, row, [largest](typename S::Vec & v) __attribute__((always_inline)) {
-          v -= largest;
-          S::exp(v);
+  for (int64_t r = 0; r < rows; ++r, x += o.row, y += o.row) {
+    Vec mean{}, variance;
+    if (o.centered) {
+      sum_of<S>(mean, x, o.row, [](Vec&) __attribute__((always_inline)){});
+      mean /= length;
+    }
+    sum_of<S>(
+        variance, x, o.row, [&mean](Vec & v) __attribute__((always_inline)) {
+          v -= mean;
+          v *= v;
         });
-    const float logarithm = std::log(sum);
+    const float inverse = 1.f / std::sqrt(variance[0] / length + o.epsilon);
     for_each_vector<S>(
-        x, row, 0.f, [=](typename S::Vec & v, int64_t i, int64_t count) __attribute__((always_inline)) {
-          v = v - largest - logarithm;
+        x, o.row, 0.f, [&](Vec & v, int64_t i, int64_t count) __attribute__((always_inline)) {
+          v = (v - mean) * inverse;
+          const auto operand = [&](const float* from, Vec& to) __attribute__((always_inline)) {
+            if (count == S::kLanes) return S::load(to, from + i);
+            to = Vec{};
+            S::load_first(to, from + i, count);
+          };
+          Vec other;
+          if (scale) {
+            operand(scale, other);
+            v *= other;
+          }
+          if (shift) {
+            operand(shift, other);
+            v += other;
+          }
           store_first<S>(y + i, v, count);
         });
-    return;
   }
-  typename S::Vec sums{};
-  for_each_vector<S>(
-      x, row, -INFINITY, [&](typename S::Vec & v, int64_t i, int64_t count) __attribute__((always_inline)) {
-        v -= largest;
-        S::exp(v);
-        sums += v;
-        store_first<S>(y + i, v, count);
-      });
-  const float factor = 1.f / horizontal_sum<S>(sums);
-  for_each_vector<S>(
-      y, row, 0.f, [=](typename S::Vec & v, int64_t i, int64_t count) __attribute__((always_inline)) {
-        v *= factor;
-        store_first<S>(y + i, v, count);
-      });
 }
 
 template <class S>
-PLICA_INLINE void mean_row_body(const float* x, float* y, int64_t row) {
-  *y = sum_of<S>(x, row) / static_cast<float>(row);
+PLICA_INLINE void softmax_rows_body(const float* x, float* y, int64_t rows, int64_t row, bool log) {
+  using Vec = typename S::Vec;
+  const auto join_max = [](Vec & most, const Vec& v) __attribute__((always_inline)) { S::max(most, v); };
+  constexpr int64_t kStep = 4 * S::kLanes;
+  for (int64_t r = 0; r < rows; ++r, x += row, y += row) {
+    // NaN is not seen here, but in the sum.
+    Vec most[4];
+    for (Vec& m : most) S::fill(m, -INFINITY);
+    int64_t first = 0;
+    for (; first + kStep <= row; first += kStep) {
+      for (int64_t k = 0; k < 4; ++k) {
+        Vec v;
+        S::load(v, x + first + k * S::kLanes);
+        S::max(most[k], v);
+      }
+    }
+    for_each_vector<S>(
+        x + first, row - first,
+        -INFINITY, [&](Vec & v, int64_t, int64_t) __attribute__((always_inline)) { S::max(most[0], v); });
+    S::max(most[0], most[1]);
+    S::max(most[2], most[3]);
+    S::max(most[0], most[2]);
+    Vec largest = most[0], sum{};
+    S::join_lanes(largest, join_max);
+    for_each_vector<S>(
+        x, row, -INFINITY, [&](Vec & v, int64_t i, int64_t count) __attribute__((always_inline)) {
+          v -= largest;
+          S::exp(v);
+          sum += v;
+          if (!log) store_first<S>(y + i, v, count);
+        });
+    S::sum_lanes(sum);
+    if (log) {
+      S::log(sum);
+      for_each_vector<S>(
+          x, row, 0.f, [&](Vec & v, int64_t i, int64_t count) __attribute__((always_inline)) {
+            v = v - largest - sum;
+            store_first<S>(y + i, v, count);
+          });
+      continue;
+    }
+    const Vec factor = 1.f / sum;
+    for_each_vector<S>(
+        y, row, 0.f, [&](Vec & v, int64_t i, int64_t count) __attribute__((always_inline)) {
+          v *= factor;
+          store_first<S>(y + i, v, count);
+        });
+  }
 }
 
-PLICA_FOR_EACH_ISA(normalize_row,
+// The same of `columns` neighbouring columns whose rows are `stride` apart.
+template <class S>
+PLICA_INLINE void softmax_columns_body(const float* x, float* y, int64_t length, int64_t stride,
+                                       int64_t columns, bool log) {
+  using Vec = typename S::Vec;
+  for (int64_t c = 0; c < columns; c += S::kLanes) {
+    const int64_t count = std::min(S::kLanes, columns - c);
+    const auto load = [&](Vec & v, const float* from) __attribute__((always_inline)) {
+      if (count == S::kLanes) return S::load(v, from);
+      v = Vec{};
+      S::load_first(v, from, count);
+    };
+    const float* in = x + c;
+    float* out = y + c;
+    Vec largest, sum{}, v;
+    S::fill(largest, -INFINITY);
+    for (int64_t k = 0; k < length; ++k) {
+      load(v, in + k * stride);
+      S::max(largest, v);
+    }
+    for (int64_t k = 0; k < length; ++k) {
+      load(v, in + k * stride);
+      v -= largest;
+      S::exp(v);
+      sum += v;
+      if (!log) store_first<S>(out + k * stride, v, count);
+    }
+    if (log) {
+      S::log(sum);
+      for (int64_t k = 0; k < length; ++k) {
+        load(v, in + k * stride);
+        v = v - largest - sum;
+        store_first<S>(out + k * stride, v, count);
+      }
+      continue;
+    }
+    const Vec factor = 1.f / sum;
+    for (int64_t k = 0; k < length; ++k) {
+      load(v, out + k * stride);
+      v *= factor;
+      store_first<S>(out + k * stride, v, count);
+    }
+  }
+}
+
+template <class S>
+PLICA_INLINE void mean_rows_body(const float* x, float* y, int64_t rows, int64_t row) {
+  for (int64_t r = 0; r < rows; ++r) {
+    typename S::Vec sum;
+    sum_of<S>(sum, x + r * row, row, [](typename S::Vec&) __attribute__((always_inline)){});
+    y[r] = sum[0] / static_cast<float>(row);
+  }
+}
+
+PLICA_FOR_EACH_ISA(normalize_rows,
                    (const LayerNormKernel::Options& o, const float* x, const float* scale, const float* shift,
-                    float* y),
-                   (o, x, scale, shift, y))
-PLICA_FOR_EACH_ISA(softmax_row, (const float* x, float* y, int64_t row, bool log), (x, y, row, log))
-PLICA_FOR_EACH_ISA(mean_row, (const float* x, float* y, int64_t row), (x, y, row))
+                    float* y, int64_t rows),
+                   (o, x, scale, shift, y, rows))
+PLICA_FOR_EACH_ISA(softmax_rows, (const float* x, float* y, int64_t rows, int64_t row, bool log),
+                   (x, y, rows, row, log))
+PLICA_FOR_EACH_ISA(softmax_columns,
+                   (const float* x, float* y, int64_t length, int64_t stride, int64_t columns, bool log),
+                   (x, y, length, stride, columns, log))
+PLICA_FOR_EACH_ISA(mean_rows, (const float* x, float* y, int64_t rows, int64_t row), (x, y, rows, row))
 
 }  // namespace
 
@@ -182,23 +222,38 @@ void LayerNormKernel::run(const Arguments& a) const {
   auto* y = static_cast<float*>(a.memory[next]);
   const int64_t row = options_.row;
   parallel_for(options_.rows, std::max<int64_t>(1, kParallelGrain / row), [&](int64_t begin, int64_t end) {
-    for (int64_t r = begin; r < end; ++r) normalize_row(options_, x + r * row, scale, shift, y + r * row);
+    normalize_rows(options_, x + begin * row, scale, shift, y + begin * row, end - begin);
   });
 }
 
 void SoftmaxKernel::run(const Arguments& a) const {
   const auto* x = static_cast<const float*>(a.memory[0]);
   auto* y = static_cast<float*>(a.memory[1]);
-  parallel_for(rows_, std::max<int64_t>(1, kParallelGrain / row_), [&](int64_t begin, int64_t end) {
-    for (int64_t r = begin; r < end; ++r) softmax_row(x + r * row_, y + r * row_, row_, log_);
-  });
+  if (inner_ == 1) {
+    parallel_for(outer_, std::max<int64_t>(1, kParallelGrain / length_), [&](int64_t begin, int64_t end) {
+      softmax_rows(x + begin * length_, y + begin * length_, end - begin, length_, log_);
+    });
+    return;
+  }
+  // Of so many columns at once that what is read again stays in the first-level cache.
+  const int64_t columns = std::min(inner_, std::clamp<int64_t>(4096 / length_ / 16 * 16, 16, 512));
+  const int64_t parts = (inner_ + columns - 1) / columns;
+  parallel_for(outer_ * parts, std::max<int64_t>(1, kParallelGrain / (length_ * columns)),
+               [&](int64_t begin, int64_t end) {
+                 for (int64_t i = begin; i < end; ++i) {
+                   const int64_t column = i % parts * columns;
+                   const int64_t offset = i / parts * length_ * inner_ + column;
+                   softmax_columns(x + offset, y + offset, length_, inner_,
+                                   std::min(columns, inner_ - column), log_);
+                 }
+               });
 }
 
 void RowMeanKernel::run(const Arguments& a) const {
   const auto* x = static_cast<const float*>(a.memory[0]);
   auto* y = static_cast<float*>(a.memory[1]);
   parallel_for(rows_, std::max<int64_t>(1, kParallelGrain / row_), [&](int64_t begin, int64_t end) {
-    for (int64_t r = begin; r < end; ++r) mean_row(x + r * row_, y + r, row_);
+    mean_rows(x + begin * row_, y + begin, end - begin, row_);
   });
 }
 

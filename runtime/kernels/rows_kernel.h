@@ -21,14 +21,15 @@ class LayerNormKernel : public Kernel {  // operands: x, [scale], [shift], y; y 
   Options options_;
 };
 
-// y = exp(x - max) / sum(exp(x - max)) by row, or its logarithm.
+// y = exp(x - max) / sum(exp(x - max)) along the middle one of three axes, or its logarithm.
 class SoftmaxKernel : public Kernel {  // operands: x, y; y may be x
  public:
-  SoftmaxKernel(int64_t rows, int64_t row, bool log) : rows_(rows), row_(row), log_(log) {}
+  SoftmaxKernel(int64_t outer, int64_t length, int64_t inner, bool log)
+      : outer_(outer), length_(length), inner_(inner), log_(log) {}
   void run(const Arguments& arguments) const override;
 
  private:
-  int64_t rows_, row_;
+  int64_t outer_, length_, inner_;
   bool log_;
 };
 

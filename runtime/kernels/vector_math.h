@@ -2,13 +2,14 @@
 // AVX-512, AVX2 or the baseline by whom they are inlined into (PLICA_FOR_EACH_ISA below). Errors, in units in
 // the last place of the exact result (tests/runtime/vector_math_test.cpp holds them to it): exp, expm1, log,
 // log1p, tanh, erf 4; of sin and cos, 4 of the larger of the result and 2^-12; sums and products with these
-// have theirs. The polynomials were fitted for this file (minimax by Lawson's iteration), unless another
-// source is named.
+// have theirs; of gelu, 2 of the larger of the result and 1. The polynomials were fitted for this file
+// (minimax by Lawson's iteration).
 #pragma once
 
 #include <cmath>
 #include <cstdint>
 #include <cstring>
+#include <utility>
 
 namespace plica::simd {
 
@@ -26,6 +27,60 @@ struct Vectors {
   PLICA_INLINE static void store(float* p, const Vec& v) { std::memcpy(p, &v, sizeof v); }
   PLICA_INLINE static void fill(Vec& v, float x) { v = Vec{} + x; }
 
+  // The first `count` lanes, at most all; no other memory is touched. The rest of v stays as it is.
+  PLICA_INLINE static void load_first(Vec& v, const float* p, int64_t count) {
+#if defined(__x86_64__)
+    if constexpr (kBytes == 64) {
+      const auto mask = static_cast<uint16_t>((1u << count) - 1);
+      asm("vmovups (%2), %0%{%1%}" : "+v"(v) : "Yk"(mask), "r"(p) : "memory");
+      return;
+    }
+#endif
+    float lanes[kLanes];
+    store(lanes, v);
+    for (int64_t i = 0; i < count; ++i) lanes[i] = p[i];
+    load(v, lanes);
+  }
+  PLICA_INLINE static void store_first(float* p, const Vec& v, int64_t count) {
+#if defined(__x86_64__)
+    if constexpr (kBytes == 64) {
+      const auto mask = static_cast<uint16_t>((1u << count) - 1);
+      asm volatile("vmovups %0, (%2)%{%1%}" : : "v"(v), "Yk"(mask), "r"(p) : "memory");
+      return;
+    }
+#endif
+    float lanes[kLanes];
+    store(lanes, v);
+    for (int64_t i = 0; i < count; ++i) p[i] = lanes[i];
+  }
+
+  PLICA_INLINE static void clear_from(Vec& v, int64_t lane) {
+    IntVec lanes;
+    number_lanes(lanes, std::make_integer_sequence<int, kLanes>{});
+    select(v, lanes < static_cast<int32_t>(lane), v, Vec{});
+  }
+  template <int... kLane>
+  PLICA_INLINE static void number_lanes(IntVec& v, std::integer_sequence<int, kLane...>) {
+    v = IntVec{kLane...};
+  }
+
+  // Makes each lane f of all: f(a, b) joins b to a.
+  template <int kDistance = static_cast<int>(kLanes) / 2, class F>
+  PLICA_INLINE static void join_lanes(Vec& v, F f) {
+    Vec other;
+    swap_lanes<kDistance>(other, v, std::make_integer_sequence<int, kLanes>{});
+    f(v, other);
+    if constexpr (kDistance > 1) join_lanes<kDistance / 2>(v, f);
+  }
+  template <int kDistance, int... kLane>
+  PLICA_INLINE static void swap_lanes(Vec& to, const Vec& v, std::integer_sequence<int, kLane...>) {
+    to = __builtin_shufflevector(v, v, (kLane ^ kDistance)...);
+  }
+  PLICA_INLINE static void sum_lanes(Vec& v) {
+    join_lanes(
+        v, [](Vec & a, const Vec& b) __attribute__((always_inline)) { a += b; });
+  }
+
   PLICA_INLINE static void select(Vec& v, const IntVec& mask, const Vec& yes, const Vec& no) {
     v = mask ? yes : no;
   }
@@ -36,9 +91,28 @@ struct Vectors {
     v = (Vec)(((IntVec)v & 0x7fffffff) | ((IntVec)x & kSignBit));
   }
 
-  // max(v, x) that keeps a NaN in v.
-  PLICA_INLINE static void at_least(Vec& v, float x) { select(v, v < x, Vec{} + x, v); }
-  PLICA_INLINE static void at_most(Vec& v, float x) { select(v, v > x, Vec{} + x, v); }
+  // max(v, bound) and min(v, bound) that keep a NaN in v, as the instructions do with their second source.
+  // The compiler has no name for them, since it is not told for which CPU until this is inlined.
+  PLICA_INLINE static void max(Vec& v, const Vec& bound) {
+#if defined(__x86_64__)
+    if constexpr (kBytes > 16) {
+      asm("vmaxps %1, %2, %0" : "=v"(v) : "v"(v), "v"(bound));
+      return;
+    }
+#endif
+    select(v, v < bound, bound, v);
+  }
+  PLICA_INLINE static void min(Vec& v, const Vec& bound) {
+#if defined(__x86_64__)
+    if constexpr (kBytes > 16) {
+      asm("vminps %1, %2, %0" : "=v"(v) : "v"(v), "v"(bound));
+      return;
+    }
+#endif
+    select(v, v > bound, bound, v);
+  }
+  PLICA_INLINE static void at_least(Vec& v, float x) { max(v, Vec{} + x); }
+  PLICA_INLINE static void at_most(Vec& v, float x) { min(v, Vec{} + x); }
 
   // An integer of magnitude below 2^22 added to 1.5 * 2^23 is in the low bits of the sum: rounds to nearest,
   // and converts.
@@ -52,42 +126,65 @@ struct Vectors {
     x = shifted - magic;
   }
 
-  // exp by 2^n * exp(r), |r| <= ln(2) / 2, with the polynomial of Cephes' expf.
+  // v * 2^n for round_small's two results, |n| <= 150.
+  PLICA_INLINE static void scale(Vec& v, const Vec& rounded, const IntVec& n) {
+#if defined(__x86_64__)
+    if constexpr (kBytes == 64) {
+      asm("vscalefps %2, %1, %0" : "=v"(v) : "v"(v), "v"(rounded));
+      return;
+    }
+#endif
+    // In two factors, since one may be beyond the normal numbers.
+    const IntVec half = n >> 1;
+    v = v * (Vec)((half + 127) << 23) * (Vec)((n - half + 127) << 23);
+  }
+
+  // x = n * log(2) + r, |r| <= log(2) / 2, and n as a float; |x| < 2^20. The products are exact: log(2) is in
+  // two parts, and the first has few bits.
+  PLICA_INLINE static void reduce(const Vec& x, Vec& r, Vec& rounded, IntVec& n) {
+    rounded = x * 1.44269504f;
+    round_small(rounded, n);
+    r = x - rounded * 0.693359375f;
+    r = r - rounded * -2.12194440e-4f;
+  }
+
+  // p = (exp(r) - 1) / r for |r| <= log(2) / 2.
+  PLICA_INLINE static void expm1_quotient(const Vec& r, Vec& p) {
+    p = Vec{} + 1.388251643e-3f;
+    p = p * r + 8.36654713e-3f;
+    p = p * r + 4.1667200712e-2f;
+    p = p * r + 1.66665434243e-1f;
+    p = p * r + 4.99999981496e-1f;
+    p = p * r + 1.f;
+  }
+
   PLICA_INLINE static void exp(Vec& x) {
     at_most(x, 89.f);     // beyond the largest number
     at_least(x, -104.f);  // below half of the smallest number
     IntVec n;
-    Vec rounded = x * 1.44269504f;
-    round_small(rounded, n);
-    Vec r = x - rounded * 0.693359375f;
-    r = r - rounded * -2.12194440e-4f;
-    Vec p = Vec{} + 1.9875691500e-4f;
-    p = p * r + 1.3981999507e-3f;
-    p = p * r + 8.3334519073e-3f;
-    p = p * r + 4.1665795894e-2f;
-    p = p * r + 1.6666665459e-1f;
-    p = p * r + 5.0000001201e-1f;
-    p = p * r * r + r + 1.f;
-    // 2^n in two factors, since n is in [-150, 128].
-    const IntVec half = n >> 1;
-    const Vec a = (Vec)((half + 127) << 23), b = (Vec)((n - half + 127) << 23);
-    x = p * a * b;
+    Vec rounded, r, p;
+    reduce(x, r, rounded, n);
+    expm1_quotient(r, p);
+    x = p * r + 1.f;
+    scale(x, rounded, n);
   }
 
-  // exp(x) - 1 for x <= 0: near 0 by a polynomial.
+  // 2^n * exp(r) - 1 as 2^n * (exp(r) - 1) + (2^n - 1), accurate near 0 too; |n| <= 126.
+  PLICA_INLINE static void expm1_of_reduced(Vec& r, const IntVec& n) {
+    Vec p;
+    expm1_quotient(r, p);
+    const Vec power = (Vec)((n + 127) << 23);
+    r = p * r * power + (power - 1.f);
+  }
+
+  // exp(x) - 1 for x <= 0.
   PLICA_INLINE static void expm1_negative(Vec& x) {
-    Vec p = Vec{} + 1.99931412e-4f;
-    p = p * x + 1.39973906e-3f;
-    p = p * x + 8.33307207e-3f;
-    p = p * x + 4.16653194e-2f;
-    p = p * x + 1.66666687e-1f;
-    p = p * x + 0.5f;
-    p = p * x * x + x;
-    Vec e = x;
-    exp(e);
-    e = e - 1.f;
-    const IntVec near = x > -0.5f;
-    select(x, near, p, e);
+    at_least(x, -18.f);  // where the result rounds to -1
+    IntVec n;
+    Vec rounded, r;
+    reduce(x, r, rounded, n);
+    expm1_of_reduced(r, n);
+    x = r;
   }
 
   // log of m * 2^e is log(1 + r) + e * log(2), r = m - 1 and m in [sqrt(1/2), sqrt(2)).
@@ -132,32 +229,32 @@ struct Vectors {
     x = y + lost / sum;
   }
 
-  // exp of a negative number only, so that nothing overflows.
+  // 1 / (1 + exp(-x)) is 2^n / (2^n + exp(-r)): nothing overflows, and small results keep their digits.
   PLICA_INLINE static void sigmoid(Vec& x) {
-    Vec e = (Vec)((IntVec)x | kSignBit);
-    exp(e);
-    Vec numerator;
-    select(numerator, x < 0.f, e, Vec{} + 1.f);
-    x = numerator / (1.f + e);
+    at_most(x, 80.f);     // where the result is 1
+    at_least(x, -104.f);  // where it is 0
+    IntVec n;
+    Vec rounded, r, p;
+    reduce(x, r, rounded, n);
+    r = -r;
+    expm1_quotient(r, p);
+    p = p * r + 1.f;
+    x = Vec{} + 1.f;
+    scale(x, rounded, n);
+    x = x / (x + p);
   }
 
-  // Near 0 by Cephes' tanhf polynomial, elsewhere 1 - 2 / (exp(2x) + 1).
+  // e / (e + 2), where e = exp(2x) - 1, of the magnitude.
   PLICA_INLINE static void tanh(Vec& x) {
-    const Vec z = x * x;
-    Vec p = Vec{} + -5.70498872745e-3f;
-    p = p * z + 2.06390887954e-2f;
-    p = p * z + -5.37397155531e-2f;
-    p = p * z + 1.33314422036e-1f;
-    p = p * z + -3.33332819422e-1f;
-    p = p * z * x + x;
-    Vec e = x + x;
-    exp(e);
-    e = 1.f - 2.f / (e + 1.f);
-    Vec t = x;
+    Vec t = x + x;
     magnitude(t);
-    select(e, t < 0.625f, p, e);
-    copy_sign(e, x);
-    x = e;
+    at_most(t, 40.f);  // where the result is 1
+    IntVec n;
+    Vec rounded, r;
+    reduce(t, r, rounded, n);
+    expm1_of_reduced(r, n);
+    r = r / (r + 2.f);
+    x = (Vec)((IntVec)r | ((IntVec)x & kSignBit));
   }
 
   template <class F>
@@ -168,32 +265,53 @@ struct Vectors {
     load(x, lanes);
   }
 
-  // Near 0 by a polynomial in x^2, elsewhere 1 - exp(q(|x|)), where exp(q) = 1 - erf.
+  // 1 - 2^q of the magnitude t, where q = log2(1 - erf(t)) = t * p(t).
   PLICA_INLINE static void erf(Vec& x) {
     Vec t = x;
     magnitude(t);
-    const Vec z = x * x;
-    Vec p = Vec{} + 7.85386146e-5f;
-    p = p * z + -8.01019371e-4f;
-    p = p * z + 5.18832775e-3f;
-    p = p * z + -2.68538129e-2f;
-    p = p * z + 1.12835854e-1f;
-    p = p * z + -3.76126260e-1f;
-    p = p * z * x + 1.28379166e-1f * x + x;  // the constant term is 1.128379166
-    const IntVec near = t < 1.f;
-    at_most(t, 4.f);  // where erf rounds to 1
-    Vec q = Vec{} + 1.91504063e-4f;
-    q = q * t + -2.99953995e-3f;
-    q = q * t + 2.20519956e-2f;
-    q = q * t + -1.03566885e-1f;
-    q = q * t + -6.37600064e-1f;
-    q = q * t + -1.12742603f;
-    q = q * t + -2.56445928e-4f;
-    exp(q);
-    q = 1.f - q;
-    select(q, near, p, q);
+    at_most(t, 4.f);  // where the result rounds to 1
+    Vec q = Vec{} + 1.267412095914e-05f;
+    q = q * t + -1.643215190495e-04f;
+    q = q * t + 8.960593445885e-04f;
+    q = q * t + -2.378177640272e-03f;
+    q = q * t + 2.085650297855e-04f;
+    q = q * t + 2.764225497637e-02f;
+    q = q * t + -1.482792492254e-01f;
+    q = q * t + -9.184474502652e-01f;
+    q = q * t + -1.62790704e+00f;
+    q = q * t;
+    IntVec n;
+    Vec rounded = q;
+    round_small(rounded, n);
+    q = (q - rounded) * 0.693147181f;
+    expm1_of_reduced(q, n);
     copy_sign(q, x);
     x = q;
+  }
+
+  // x * (1 + erf(x / sqrt(2))) / 2: half of 1 - erf of the magnitude is 2^q, q = t * p(t) - 1.
+  PLICA_INLINE static void gelu(Vec& x) {
+    Vec t = x;
+    magnitude(t);
+    Vec q = Vec{} + -1.677619479369e-06f;
+    q = q * t + 2.565335702132e-05f;
+    q = q * t + -1.220824861479e-04f;
+    q = q * t + -2.875861392770e-04f;
+    q = q * t + 7.252124416356e-03f;
+    q = q * t + -5.261864933335e-02f;
+    q = q * t + -4.591717042302e-01f;
+    q = q * t + -1.151108769358e+00f;
+    q = q * t - 1.f;
+    at_least(q, -150.f);  // where the result rounds to 0
+    IntVec n;
+    Vec rounded = q, p;
+    round_small(rounded, n);
+    q = (q - rounded) * 0.693147181f;
+    expm1_quotient(q, p);
+    q = p * q + 1.f;
+    scale(q, rounded, n);
+    select(q, x > 0.f, 1.f - q, q);
+    x = x * q;
   }
 
   // sin(x + kQuarter * pi / 2), kQuarter 0 or 1: x reduced by multiples of pi / 2 in three parts, of which

@@ -5,24 +5,12 @@
 #include "engine/core/checked.h"
 #include "engine/core/parallel.h"
 #include "engine/core/vectorized.h"
-#include "runtime/kernels/vector_math.h"
+#include "runtime/kernels/block_vectors.h"
 
 namespace plica {
 namespace {
 
 int64_t round_up(int64_t value, int64_t multiple) { return (value + multiple - 1) / multiple * multiple; }
-
-// Floats of the vectors that the kernel works with: those of this CPU, at most a block of channels.
-int lanes_for(int64_t block) {
-  switch (simd::best_isa()) {
-    case simd::Isa::avx512:
-      return block >= 16 ? 16 : 8;
-    case simd::Isa::avx2:
-      return 8;
-    default:
-      return 4;
-  }
-}
 
 constexpr int kGroupVectors = 2;  // of output channels that are computed together
 
@@ -30,7 +18,7 @@ constexpr int kGroupVectors = 2;  // of output channels that are computed togeth
 struct Sizes {
   int64_t lanes, points, in_padded, out_padded, group, groups;
   explicit Sizes(const WinogradShape& s)
-      : lanes(lanes_for(s.block)),
+      : lanes(simd::lanes_for(s.block)),
         points(s.points()),
         in_padded(s.in_blocks() * s.block),
         out_padded(s.out_blocks() * s.block),
@@ -116,8 +104,9 @@ inline void transform_weights(const double* w, int64_t step, double* out, int64_
 // ---- products: kTiles tiles by kVectors vectors of output channels, at one point
 
 template <class S, int kVectors, int kTiles>
-PLICA_INLINE void multiply(const float* u, const float* v, float* m, int64_t channel_blocks, int64_t block,
+PLICA_INLINE void multiply(const float* u, const float* v, float* m, int64_t channel_blocks,
                            int64_t v_stride) {
+  constexpr int64_t block = S::kBlock;
   typename S::Vec sums[kTiles][kVectors];
 #pragma GCC unroll 16
   for (int t = 0; t < kTiles; ++t) {
@@ -137,7 +126,7 @@ PLICA_INLINE void multiply(const float* u, const float* v, float* m, int64_t cha
       }
 #pragma GCC unroll 16
       for (int t = 0; t < kTiles; ++t) {
-        const typename S::Vec s = typename S::Vec{} + x[t * block + c];
+        const typename S::Vec s = x[t * block + c] - typename S::Vec{};
 #pragma GCC unroll 2
         for (int j = 0; j < kVectors; ++j) sums[t][j] += w[j] * s;
       }
@@ -168,7 +157,8 @@ PLICA_INLINE void transform_inputs_of(const Tiles& tiles, const float* x, int64_
   constexpr int kSide = kTile + 2;
   using Method = std::integral_constant<int, kTile>;
   const WinogradShape& s = tiles.shape;
-  const int64_t block = s.block, blocks = s.in_blocks(), columns = s.tile_columns();
+  constexpr int64_t block = S::kBlock;
+  const int64_t blocks = s.in_blocks(), columns = s.tile_columns();
   const int64_t row = s.in_width * block;
   for (int64_t b = first_block; b < last_block; ++b) {
     const float* plane = x + (tiles.image * blocks + b) * s.in_height * row;
@@ -224,16 +214,16 @@ PLICA_INLINE void multiply_group(const Tiles& tiles, const float* weights, float
   const int64_t blocks = s.in_blocks();
   const int64_t pieces = (tiles.count + kMostTiles - 1) / kMostTiles;
   for (int64_t p = 0; p < s.points(); ++p) {
-    const float* u = weights + p * blocks * s.block * kVectors * S::kLanes;
+    const float* u = weights + p * blocks * S::kBlock * kVectors * S::kLanes;
     for (int64_t piece = 0; piece < pieces; ++piece) {
       const int64_t t = tiles.count * piece / pieces, size = tiles.count * (piece + 1) / pieces - t;
-      const float* v = tiles.inputs + p * tiles.point_stride + t * s.block;
+      const float* v = tiles.inputs + p * tiles.point_stride + t * S::kBlock;
       float* m = products + p * product_stride + t * kVectors * S::kLanes;
-      const int64_t stride = tiles.count * s.block;
+      const int64_t stride = tiles.count * S::kBlock;
       switch (size) {
-#define PLICA_MULTIPLY(kTiles)                                                                           \
-  case kTiles:                                                                                           \
-    if constexpr (kTiles <= kMostTiles) multiply<S, kVectors, kTiles>(u, v, m, blocks, s.block, stride); \
+#define PLICA_MULTIPLY(kTiles)                                                                  \
+  case kTiles:                                                                                  \
+    if constexpr (kTiles <= kMostTiles) multiply<S, kVectors, kTiles>(u, v, m, blocks, stride); \
     break;
         PLICA_MULTIPLY(1)
         PLICA_MULTIPLY(2)
@@ -263,7 +253,7 @@ PLICA_INLINE void multiply_tiles_body(const Tiles& tiles, int64_t vectors, const
 // Where results go, and what is done to them before.
 struct Results {
   const float* bias;  // or null
-  const std::vector<WinogradKernel::Link>& chain;
+  const std::vector<BlockedLink>& chain;
   std::span<void* const> memory;
   float* y;
 };
@@ -278,7 +268,8 @@ PLICA_INLINE void transform_outputs_of(const Tiles& tiles, const float* products
   constexpr int kSide = kTile + 2, kCount = kTile * kTile * S::kLanes;
   using Method = std::integral_constant<int, kTile>;
   const WinogradShape& s = tiles.shape;
-  const int64_t block = s.block, blocks = s.out_blocks(), columns = s.tile_columns();
+  constexpr int64_t block = S::kBlock;
+  const int64_t blocks = s.out_blocks(), columns = s.tile_columns();
   alignas(64) float other[kMostOutputs] = {};  // of a link's operand; beyond the image's edge anything
   for (int64_t j = 0; j < vectors; ++j) {
     const int64_t c = channel + j * S::kLanes, lane = c % block;
@@ -308,7 +299,7 @@ PLICA_INLINE void transform_outputs_of(const Tiles& tiles, const float* products
         for (int x = 0; x < kTile; ++x) S::store(tile + (y * kTile + x) * S::kLanes, out[x] + bias);
       }
       const int64_t offset = plane + (top * s.out_width + left) * block + lane;
-      for (const WinogradKernel::Link& link : results.chain) {
+      for (const BlockedLink& link : results.chain) {
         PassOperand operand;
         if (link.operand >= 0) {
           const auto* elements = static_cast<const float*>(results.memory[static_cast<size_t>(link.operand)]);
@@ -346,41 +337,17 @@ PLICA_INLINE void transform_outputs_body(const Tiles& tiles, const float* produc
   transform_outputs_of<S, 2>(tiles, products, product_stride, channel, vectors, results);
 }
 
-// By the vectors of lanes_for(block).
-#if defined(__x86_64__)
-#define PLICA_BY_LANES(name, parameters, arguments)                                                     \
-  [[gnu::target("avx512f,avx512dq,avx512bw,avx512vl,fma,avx2")]] void name##_avx512 parameters {        \
-    name##_body<simd::Vectors<64>> arguments;                                                           \
-  }                                                                                                     \
-  [[gnu::target("fma,avx2")]] void name##_avx2 parameters { name##_body<simd::Vectors<32>> arguments; } \
-  void name##_baseline parameters { name##_body<simd::Vectors<16>> arguments; }                         \
-  void name parameters {                                                                                \
-    switch (lanes_for(tiles.shape.block)) {                                                             \
-      case 16:                                                                                          \
-        return name##_avx512 arguments;                                                                 \
-      case 8:                                                                                           \
-        return name##_avx2 arguments;                                                                   \
-      default:                                                                                          \
-        return name##_baseline arguments;                                                               \
-    }                                                                                                   \
-  }
-#else
-#define PLICA_BY_LANES(name, parameters, arguments) \
-  void name parameters { name##_body<simd::Vectors<16>> arguments; }
-#endif
-
-PLICA_BY_LANES(transform_inputs,
-               (const Tiles& tiles, const float* x, int64_t first_block, int64_t last_block),
-               (tiles, x, first_block, last_block))
-PLICA_BY_LANES(multiply_tiles,
-               (const Tiles& tiles, int64_t vectors, const float* weights, float* products,
-                int64_t product_stride),
-               (tiles, vectors, weights, products, product_stride))
-PLICA_BY_LANES(transform_outputs,
-               (const Tiles& tiles, const float* products, int64_t product_stride, int64_t channel,
-                int64_t vectors, const Results& results),
-               (tiles, products, product_stride, channel, vectors, results))
-#undef PLICA_BY_LANES
+PLICA_FOR_BLOCK(tiles.shape.block, transform_inputs,
+                (const Tiles& tiles, const float* x, int64_t first_block, int64_t last_block),
+                (tiles, x, first_block, last_block))
+PLICA_FOR_BLOCK(tiles.shape.block, multiply_tiles,
+                (const Tiles& tiles, int64_t vectors, const float* weights, float* products,
+                 int64_t product_stride),
+                (tiles, vectors, weights, products, product_stride))
+PLICA_FOR_BLOCK(tiles.shape.block, transform_outputs,
+                (const Tiles& tiles, const float* products, int64_t product_stride, int64_t channel,
+                 int64_t vectors, const Results& results),
+                (tiles, products, product_stride, channel, vectors, results))
 
 constexpr int64_t kCacheFloats = (640 << 10) / 4;  // of transformed inputs and products together
 
@@ -433,7 +400,7 @@ Tensor winograd_weights(const float* weights, const WinogradShape& shape) {
   return packed;
 }
 
-WinogradKernel::WinogradKernel(const WinogradShape& shape, bool has_bias, std::vector<Link> chain,
+WinogradKernel::WinogradKernel(const WinogradShape& shape, bool has_bias, std::vector<BlockedLink> chain,
                                int threads)
     : shape_(shape), has_bias_(has_bias), chain_(std::move(chain)), threads_(threads) {
   const Sizes sizes(shape);

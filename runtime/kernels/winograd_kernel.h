@@ -10,8 +10,8 @@
 #include <vector>
 
 #include "engine/core/tensor.h"
+#include "runtime/kernels/blocked_chain.h"
 #include "runtime/kernels/kernel.h"
-#include "runtime/kernels/pointwise_pass.h"
 
 namespace plica {
 
@@ -36,16 +36,9 @@ size_t winograd_weights_bytes(const WinogradShape& shape);
 
 class WinogradKernel : public Kernel {
  public:
-  // What is done to the result before it is stored. `operand` is that of the kernel, -1 for a unary function:
-  // all elements in the layout of the result, or one of each channel (padded to whole blocks).
-  struct Link {
-    PointOp op;
-    int operand = -1;
-    bool by_channel = false;
-  };
   // Operands of the kernel: x, the transformed weights, [bias, padded to whole blocks], those of the links,
   // y.
-  WinogradKernel(const WinogradShape& shape, bool has_bias, std::vector<Link> chain, int threads);
+  WinogradKernel(const WinogradShape& shape, bool has_bias, std::vector<BlockedLink> chain, int threads);
 
   size_t scratch_bytes() const override;
   void run(const Arguments& arguments) const override;
@@ -53,7 +46,7 @@ class WinogradKernel : public Kernel {
  private:
   WinogradShape shape_;
   bool has_bias_;
-  std::vector<Link> chain_;
+  std::vector<BlockedLink> chain_;
   int threads_;
   int64_t tile_block_;  // tiles whose inputs are transformed before products are made
   bool shares_tiles_;   // the threads share the transformed inputs and divide the output channels

@@ -12,7 +12,9 @@ std::shared_ptr<const Plan> compile(const Region& region, const GraphFacts& fact
   fuse(lowered);
   fuse_channels(lowered);
   fuse_quantized(lowered);
-  std::shared_ptr<Plan> plan = PlanBuilder(std::move(lowered), choose_layout(), programs).build();
+  const onednn::Layout layout = choose_layout();
+  fuse_scales(lowered, layout);
+  std::shared_ptr<Plan> plan = PlanBuilder(std::move(lowered), layout, programs).build();
   plan->rest = std::move(rest);
   return plan;
 }

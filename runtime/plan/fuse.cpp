@@ -297,14 +297,16 @@ void simplify_chain(PointChain& chain, int root) {
         return p && is_unary(*p, Unary::linear) && near(p->a, 1.f / 6) && p->b == 0.f;
       };
       if (i == 0 && plus_3_to_6 && c && multiplies_by(*c, root) && is_sixth(d)) {
-        replace(4, PointOp::of(Unary::hard_swish));
+        replace(4, PointOp::of(Unary::hard_swish, 1.f));
       } else if (i == 0 && plus_3_to_6 && is_sixth(c) && d && multiplies_by(*d, root)) {
-        replace(4, PointOp::of(Unary::hard_swish));
+        replace(4, PointOp::of(Unary::hard_swish, 1.f));
+      } else if (i == 0 && plus_3_to_6 && c && multiplies_by(*c, root)) {
+        replace(3, PointOp::of(Unary::hard_swish, 6.f));
       } else if (plus_3_to_6 && is_sixth(c)) {
         replace(3, PointOp::of(Unary::hard_sigmoid, 1.f / 6, 0.5f));
       } else if (i == 0 && is_unary(a, Unary::hard_sigmoid) && near(a.a, 1.f / 6) && a.b == 0.5f &&
                  multiplies_by(b, root)) {
-        replace(2, PointOp::of(Unary::hard_swish));
+        replace(2, PointOp::of(Unary::hard_swish, 1.f));
       } else if (i == 0 && is_unary(a, Unary::sigmoid) && multiplies_by(b, root)) {
         replace(2, PointOp::of(Unary::swish, 1.f));
       } else if (i == 0 && is_unary(a, Unary::linear) && a.b == 0.f && is_unary(b, Unary::sigmoid) && c &&

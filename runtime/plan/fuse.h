@@ -6,6 +6,7 @@
 //   5. an addition by channel at the beginning of a convolution's or product's chain becomes its bias.
 #pragma once
 
+#include "runtime/onednn/onednn.h"
 #include "runtime/plan/lowered.h"
 
 namespace plica {
@@ -19,6 +20,10 @@ void fuse_channels(LoweredGraph& graph);
 // After that (fuse_quantized.cpp): operators between DequantizeLinear and QuantizeLinear compute on the 8-bit
 // integers.
 void fuse_quantized(LoweredGraph& graph);
+
+// After that (fuse_scales.cpp): a factor for each channel of what a 1x1 convolution reads, as squeeze and
+// excitation computes it, multiplies the weights, of which there are fewer.
+void fuse_scales(LoweredGraph& graph, onednn::Layout layout);
 
 // Phase 3 alone: `root` is the value that the chain begins with.
 void simplify_chain(PointChain& chain, int root);

@@ -72,6 +72,16 @@ int winograd_tile(const ConvolutionParams& p, const Dims& x, const Dims& y, int 
   return choice;
 }
 
+bool runs_as_1x1(const ConvolutionParams& p, const Dims& x, const Dims& y, onednn::Layout layout) {
+  const auto all = [](const Dims& dims, int64_t v) {
+    return std::ranges::all_of(dims, [v](int64_t d) { return d == v; });
+  };
+  const Window& w = p.window;
+  return (layout == onednn::Layout::blocked8 || layout == onednn::Layout::blocked16) && x.size() == 4 &&
+         p.groups == 1 && !p.transposed && all(w.kernel, 1) && all(w.strides, 1) && all(w.pads_begin, 0) &&
+         all(w.pads_end, 0) && std::ranges::count(x, 0) == 0 && std::ranges::count(y, 0) == 0;
+}
+
 onednn::Layout choose_layout() {
   static const onednn::Layout choice = [] {
     for (onednn::Layout layout : {onednn::Layout::blocked16, onednn::Layout::blocked8}) {

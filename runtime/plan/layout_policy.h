@@ -13,4 +13,7 @@ onednn::Layout choose_layout();
 // How a convolution is done fastest by so many threads: 4 for F(4x4, 3x3), 2 for F(2x2, 3x3), 0 for directly.
 int winograd_tile(const ConvolutionParams& params, const Dims& x, const Dims& y, int threads);
 
+// Whether a convolution by constants runs by the kernel for windows of 1x1.
+bool runs_as_1x1(const ConvolutionParams& params, const Dims& x, const Dims& y, onednn::Layout layout);
+
 }  // namespace plica

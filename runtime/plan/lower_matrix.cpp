@@ -59,7 +59,6 @@ void lower_softmax(Lowerer& l) {
   if (axis < 0 || axis >= rank) return;
   const bool log = l.node.op_type() == "LogSoftmax";
   if (l.node.opset() >= 13 || axis == rank - 1) {
-    if (log && axis != rank - 1) return;
     l.become(SoftmaxParams{static_cast<int>(axis), log}, {l.op.inputs[0]});
     return;
   }

@@ -29,7 +29,7 @@ constexpr Entry kFloatTable[] = {
      [](Lowerer& l) {
        lower_unary(l, Unary::hard_sigmoid, l.attributes.f("alpha"), l.attributes.f("beta"));
      }},
-    {"HardSwish", [](Lowerer& l) { lower_unary(l, Unary::hard_swish); }},
+    {"HardSwish", [](Lowerer& l) { lower_unary(l, Unary::hard_swish, 1.f); }},
     {"Softplus", [](Lowerer& l) { lower_unary(l, Unary::soft_plus); }},
     {"Softsign", [](Lowerer& l) { lower_unary(l, Unary::soft_sign); }},
     {"Mish", [](Lowerer& l) { lower_unary(l, Unary::mish); }},

@@ -16,6 +16,25 @@ Window to_window(const WindowGeometry& g) {
   return {g.kernel, g.strides, g.dilations, g.pads_begin, g.pads_end};
 }
 
+// A depthwise convolution of one element: a factor for each channel, and perhaps a shift.
+bool lower_affine(Lowerer& l, const ConvolutionParams& p) {
+  const int64_t channels = l.in(0).dims[1];
+  const Tensor *w = l.constant(1), *bias = l.constant(2);
+  const auto all = [](const Dims& dims, int64_t v) {
+    return std::ranges::all_of(dims, [v](int64_t d) { return d == v; });
+  };
+  if (p.transposed || p.groups != channels || l.in(1).dims[0] != channels || !w ||
+      (l.has_input(2) && !bias) || !all(p.window.kernel, 1) || !all(p.window.strides, 1) ||
+      !all(p.window.pads_begin, 0) || !all(p.window.pads_end, 0))
+    return false;
+  Dims dims(l.in(0).dims.size(), 1);
+  dims[1] = channels;
+  PointChain chain = {PointOp::of(Binary::mul, l.graph.add_constant(w->reshaped(dims)))};
+  if (bias) chain.push_back(PointOp::of(Binary::add, l.graph.add_constant(bias->reshaped(dims))));
+  l.become(PointwiseParams{}, {l.op.inputs[0]}, std::move(chain));
+  return true;
+}
+
 }  // namespace
 
 void lower_conv(Lowerer& l, bool transposed) {
@@ -37,6 +56,7 @@ void lower_conv(Lowerer& l, bool transposed) {
           (spatial[i] - 1) * p.window.strides[i] + extent - p.window.pads_begin[i] - l.out().dims[i + 2];
     }
   }
+  if (lower_affine(l, p)) return;
   std::vector<int> inputs = {l.op.inputs[0], l.op.inputs[1]};
   if (l.has_input(2)) inputs.push_back(l.op.inputs[2]);
   l.become(std::move(p), std::move(inputs));

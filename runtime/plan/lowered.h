@@ -32,7 +32,7 @@ enum class Unary {
   sigmoid,
   tanh,
   hard_sigmoid,  // min(max(a * x + b, 0), 1)
-  hard_swish,    // x * hard_sigmoid(x, 1/6, 1/2)
+  hard_swish,    // a * x * hard_sigmoid(x, 1/6, 1/2)
   swish,         // x * sigmoid(a * x)
   exp,
   log,
@@ -87,6 +87,8 @@ struct ConvolutionParams {  // inputs: x, weights (O I/g k...; I O/g k... when t
   Window window;
   int64_t groups = 1;
   bool transposed = false;
+  // Input 3 is [N, C, 1, 1], and x is multiplied by it first (fuse_scales.cpp); input 2 may be -1 then.
+  bool scaled = false;
 };
 struct PoolingParams {  // inputs: x
   Window window;

@@ -1,4 +1,8 @@
 // Operators on float32 that the runtime computes by kernels of its own, against the interpreter.
+#include <cmath>
+#include <limits>
+
+#include "runtime/kernels/rows_kernel.h"
 #include "runtime_test.h"
 
 namespace plica::testing {
@@ -54,6 +58,30 @@ TEST(Pointwise, ManyOperands) {
   }
 }
 
+// What is no number spoils its own slice, and large numbers don't lose digits.
+TEST(Rows, SoftmaxOfSpecialNumbers) {
+  const float inf = std::numeric_limits<float>::infinity(), nan = std::numeric_limits<float>::quiet_NaN();
+  for (const int64_t inner : {1, 6}) {
+    for (const bool log : {false, true}) {
+      // Slices of two: (1e6, 1e6), (NaN, 0), (0, inf), (-inf, -inf), (-inf, 3), (0, 0).
+      const std::vector<float> pairs = {1e6, 1e6, nan, 0, 0, inf, -inf, -inf, -inf, 3, 0, 0};
+      std::vector<float> x(12), y(12);
+      const auto at = [&](size_t slice, size_t k) { return inner == 1 ? slice * 2 + k : k * 6 + slice; };
+      for (size_t i = 0; i < 12; ++i) x[at(i / 2, i % 2)] = pairs[i];
+      std::vector<void*> memory = {x.data(), y.data()};
+      SoftmaxKernel(inner == 1 ? 6 : 1, 2, inner, log).run({.memory = memory});
+      const float half = log ? -std::log(2.f) : 0.5f;
+      for (const size_t slice : {0, 5}) {
+        EXPECT_FLOAT_EQ(y[at(slice, 0)], half);
+        EXPECT_FLOAT_EQ(y[at(slice, 1)], half);
+      }
+      for (size_t i = 2; i < 8; ++i) EXPECT_TRUE(std::isnan(y[at(i / 2, i % 2)])) << i;
+      EXPECT_EQ(y[at(4, 0)], log ? -inf : 0.f);
+      EXPECT_EQ(y[at(4, 1)], log ? 0.f : 1.f);
+    }
+  }
+}
+
 TEST(Rows, SoftmaxAndItsLogarithm) {
   for (const char* op : {"Softmax", "LogSoftmax"}) {
     for (const int64_t length : {1, 5, 16, 33, 200}) {
@@ -66,6 +94,11 @@ TEST(Rows, SoftmaxAndItsLogarithm) {
       GraphMaker old(9, 11);  // the axes from 1 on are one
       old.output(old.node(op, {old.input({2, 3, length})}));
       check_against_reference(old, old.feed());
+    }
+    for (const Dims& dims : {Dims{2, 300, 70}, Dims{1, 3, 2000}, Dims{400, 10}}) {
+      GraphMaker many(9);
+      many.output(many.node(op, {many.input(dims)}, {{"axis", int64_t{1}}}));
+      check_against_reference(many, many.feed(), 8);
     }
     GraphMaker g(9);
     Value* x = g.input({1, 20});

@@ -7,6 +7,7 @@
 #include <cmath>
 #include <functional>
 #include <limits>
+#include <numbers>
 #include <vector>
 
 #include "runtime/kernels/pointwise_kernel.h"
@@ -78,12 +79,31 @@ TEST(VectorMath, ExponentialsAndLogarithms) {
 TEST(VectorMath, HyperbolicAndErrorFunctions) {
   expect_within(PointOp::of(Unary::tanh), 4, 0, [](double x) { return std::tanh(x); });
   expect_within(PointOp::of(Unary::erf), 3, 0, [](double x) { return std::erf(x); });
-  // 1 + erf cancels for negative numbers: the error is one of 1.
+  // Of small results by negative numbers the error is one of 1.
   const auto gelu = [](double x) {
     return std::isinf(x) && x < 0 ? NAN : x / 2 * (1 + std::erf(x / std::sqrt(2.0)));
   };
-  expect_within(PointOp::of(Unary::gelu), 4, 1, gelu);
+  expect_within(PointOp::of(Unary::gelu), 2, 1, gelu);
+  const auto gelu_tanh = [](double x) {
+    const double t = 2 * std::sqrt(2 / std::numbers::pi) * (x + 0.044715 * x * x * x);
+    return x / (1 + std::exp(-t));
+  };
+  expect_within(PointOp::of(Unary::gelu_tanh), 4, 1, gelu_tanh);
+  expect_within(PointOp::of(Unary::swish, 1.f), 4, 1, [](double x) { return x / (1 + std::exp(-x)); });
   expect_within(PointOp::of(Unary::mish), 8, 1e-37, [](double x) { return x * std::tanh(soft_plus(x)); });
+}
+
+// What is rounded towards 1 never leaves the range, so that 1 - y * y is no negative number.
+TEST(VectorMath, BoundedFunctionsKeepTheirBounds) {
+  const std::vector<float> x = all_magnitudes();
+  for (const Unary f : {Unary::tanh, Unary::erf, Unary::sigmoid}) {
+    const std::vector<float> y = run(PointOp::of(f), x);
+    for (size_t i = 0; i < x.size(); ++i) ASSERT_FALSE(std::abs(y[i]) > 1) << "f(" << x[i] << ") is " << y[i];
+    EXPECT_EQ(run(PointOp::of(f), {200.f, kInf}), (std::vector<float>{1, 1}));
+  }
+  EXPECT_EQ(run(PointOp::of(Unary::tanh), {-200.f, -kInf}), (std::vector<float>{-1, -1}));
+  EXPECT_EQ(run(PointOp::of(Unary::erf), {-200.f, -kInf}), (std::vector<float>{-1, -1}));
+  EXPECT_EQ(run(PointOp::of(Unary::gelu), {-200.f, -1e38f, 200.f}), (std::vector<float>{0, 0, 200}));
 }
 
 TEST(VectorMath, SineAndCosine) {
