@@ -16,6 +16,7 @@ struct Dispatch {
   }
   void operator()(const PoolingParams& p) const { build_pooling(builder, op, p); }
   void operator()(const MatMulParams& p) const { build_matmul(builder, op, p); }
+  void operator()(const BatchProductParams& p) const { build_batch_product(builder, op, p); }
   void operator()(const IntegerProductParams& p) const { build_integer_product(builder, op, p); }
   void operator()(const BytePairParams& p) const { build_byte_pair(builder, op, p); }
   void operator()(const DynamicQuantizeParams&) const { build_dynamic_quantize(builder, op); }

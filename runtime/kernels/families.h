@@ -14,6 +14,7 @@ bool build_conv1x1(PlanBuilder& builder, const LoweredOp& op, const ConvolutionP
 void build_deconvolution(PlanBuilder& builder, const LoweredOp& op, const ConvolutionParams& params);
 void build_pooling(PlanBuilder& builder, const LoweredOp& op, const PoolingParams& params);
 void build_matmul(PlanBuilder& builder, const LoweredOp& op, const MatMulParams& params);
+void build_batch_product(PlanBuilder& builder, const LoweredOp& op, const BatchProductParams& params);
 void build_integer_product(PlanBuilder& builder, const LoweredOp& op, const IntegerProductParams& params);
 void build_byte_pair(PlanBuilder& builder, const LoweredOp& op, const BytePairParams& params);
 void build_dynamic_quantize(PlanBuilder& builder, const LoweredOp& op);

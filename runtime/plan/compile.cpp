@@ -11,6 +11,7 @@ std::shared_ptr<const Plan> compile(const Region& region, const GraphFacts& fact
   LoweredGraph lowered = lower(region, facts);
   fuse(lowered);
   fuse_channels(lowered);
+  fuse_transposes(lowered);
   fuse_quantized(lowered);
   const onednn::Layout layout = choose_layout();
   fuse_scales(lowered, layout);

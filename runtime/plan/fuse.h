@@ -17,6 +17,9 @@ void fuse(LoweredGraph& graph);
 // become copies of channels, and Slices that a Concat puts together again what they are slices of.
 void fuse_channels(LoweredGraph& graph);
 
+// After that (fuse_transposes.cpp): batches of products take in the Transposes around them.
+void fuse_transposes(LoweredGraph& graph);
+
 // After that (fuse_quantized.cpp): operators between DequantizeLinear and QuantizeLinear compute on the 8-bit
 // integers.
 void fuse_quantized(LoweredGraph& graph);
