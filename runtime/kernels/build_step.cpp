@@ -16,6 +16,7 @@ struct Dispatch {
   }
   void operator()(const PoolingParams& p) const { build_pooling(builder, op, p); }
   void operator()(const MatMulParams& p) const { build_matmul(builder, op, p); }
+  void operator()(const BatchProductParams& p) const { build_batch_product(builder, op, p); }
   void operator()(const IntegerProductParams& p) const { build_integer_product(builder, op, p); }
   void operator()(const BytePairParams& p) const { build_byte_pair(builder, op, p); }
   void operator()(const DynamicQuantizeParams&) const { build_dynamic_quantize(builder, op); }
@@ -27,6 +28,7 @@ struct Dispatch {
   void operator()(const LayerNormParams& p) const { build_layer_norm(builder, op, p); }
   void operator()(const ReduceMeanParams& p) const { build_reduce_mean(builder, op, p); }
   void operator()(const ConcatParams& p) const { build_concat(builder, op, p); }
+  void operator()(const ChannelGatherParams& p) const { build_channel_gather(builder, op, p); }
   void operator()(const TransposeParams& p) const { build_transpose(builder, op, p); }
   void operator()(const SliceParams& p) const { build_slice(builder, op, p); }
   void operator()(const ResampleParams& p) const { build_resample(builder, op, p); }

@@ -2,6 +2,7 @@
 // is a 1x1 convolution to kernel * O channels, whose results go to their places by copies of runs. Others are
 // oneDNN's.
 #include <algorithm>
+#include <cstring>
 
 #include "engine/core/checked.h"
 #include "engine/core/parallel.h"
@@ -45,6 +46,58 @@ class DepthToSpaceKernel : public Kernel {  // operands: x, y
   int64_t rows_, width_, kernel_height_, run_;
 };
 
+// x [images, kh, kw, blocks, H, W, block] to y [images, blocks, H, kh, W, kw, block].
+template <int kBlock>
+class BlockedDepthToSpaceKernel : public Kernel {  // operands: x, y
+ public:
+  BlockedDepthToSpaceKernel(int64_t images, int64_t blocks, int64_t height, int64_t width,
+                            int64_t kernel_height, int64_t kernel_width)
+      : images_(images),
+        blocks_(blocks),
+        height_(height),
+        width_(width),
+        kernel_height_(kernel_height),
+        kernel_width_(kernel_width) {}
+
+  void run(const Arguments& a) const override {
+    const auto* x = static_cast<const float*>(a.memory[0]);
+    auto* y = static_cast<float*>(a.memory[1]);
+    const int64_t row = width_ * kBlock, out_row = row * kernel_width_, rows = height_ * kernel_height_;
+    // From one column of the kernel to the next.
+    const int64_t step = blocks_ * height_ * row;
+    parallel_for(
+        images_ * blocks_ * rows, std::max<int64_t>(1, 8192 / out_row), [&](int64_t begin, int64_t end) {
+          for (int64_t r = begin; r < end; ++r) {
+            const int64_t h = r % rows / kernel_height_, i = r % kernel_height_;
+            const int64_t image = r / rows / blocks_, block = r / rows % blocks_;
+            const float* from =
+                x + (image * kernel_height_ + i) * kernel_width_ * step + (block * height_ + h) * row;
+            float* to = y + r * out_row;
+            for (int64_t w = 0; w < width_; ++w) {
+              for (int64_t j = 0; j < kernel_width_; ++j, to += kBlock)
+                std::memcpy(to, from + j * step + w * kBlock, kBlock * sizeof(float));
+            }
+          }
+        });
+  }
+
+ private:
+  int64_t images_, blocks_, height_, width_, kernel_height_, kernel_width_;
+};
+
+std::unique_ptr<Kernel> depth_to_space(Layout layout, const Dims& x, int64_t channels, const Dims& kernel) {
+  const int64_t block = block_of(layout);
+  if (block == 16) {
+    return std::make_unique<BlockedDepthToSpaceKernel<16>>(x[0], channels / block, x[2], x[3], kernel[0],
+                                                           kernel[1]);
+  }
+  if (block == 8) {
+    return std::make_unique<BlockedDepthToSpaceKernel<8>>(x[0], channels / block, x[2], x[3], kernel[0],
+                                                          kernel[1]);
+  }
+  return std::make_unique<DepthToSpaceKernel>(x[0] * x[2], x[3], kernel[0], kernel[1] * channels);
+}
+
 // y[n, o, h * kh + i, w * kw + j] = sum over c of x[n, c, h, w] * weight[c, o, i, j], plus the bias of o.
 bool build_by_depth_to_space(PlanBuilder& builder, const LoweredOp& op, const ConvolutionParams& p) {
   const Dims x = builder.value(op.inputs[0]).dims;
@@ -80,18 +133,20 @@ bool build_by_depth_to_space(PlanBuilder& builder, const LoweredOp& op, const Co
   unary.chain.erase(std::ranges::find_if(unary.chain, [](const PointOp& link) { return !link.is_unary; }),
                     unary.chain.end());
   const Dims middle = {x[0], wide, x[2], x[3]};
+  // Each pixel of the kernel must have blocks of its own.
+  const bool blocked = block_of(builder.layout()) > 1 && out % block_of(builder.layout()) == 0;
+  const Layout layout = blocked ? builder.layout() : Layout::channels_last;
   onednn::ConvolutionShape shape;
-  shape.source = onednn::desc_of(x, Layout::channels_last);
+  shape.source = onednn::desc_of(x, layout);
   shape.weights = onednn::any_layout({wide, in, 1, 1});
-  shape.destination = onednn::desc_of(middle, Layout::channels_last);
+  shape.destination = onednn::desc_of(middle, layout);
   shape.has_bias = has_bias;
   shape.strides = shape.dilations = {1, 1};
   shape.pads_begin = shape.pads_end = {0, 0};
   const FusedChain chain(builder, unary, middle, shape.destination, false);
-  auto primitive = onednn::convolution(
-      shape, chain.post_ops(), [](const std::string& name) {
-        return name.find("ref") == std::string::npos && name.find("gemm") == std::string::npos;
-      });
+  auto primitive = onednn::convolution(shape, chain.post_ops(), [](const std::string& name) {
+    return name.find("ref") == std::string::npos && name.find("gemm") == std::string::npos;
+  });
   if (!primitive) return false;
   std::vector<PlanBuilder::PrimitiveOperand> operands;
   operands.push_back({DNNL_ARG_SRC, builder.in_layout(op.inputs[0], shape.source)});
@@ -105,10 +160,10 @@ bool build_by_depth_to_space(PlanBuilder& builder, const LoweredOp& op, const Co
   operands.push_back({DNNL_ARG_DST, wide_result});
   builder.emit(op, "ConvTranspose", std::move(*primitive), operands);
   const bool complete = chain.links() == op.chain.size();
-  const onednn::Desc desc = onednn::desc_of(y, Layout::channels_last);
+  const onednn::Desc desc = onednn::desc_of(y, layout);
   const Placement to = complete ? builder.allocate(op.outputs[0], desc) : builder.allocate_temporary(desc);
   builder.emit({"DepthToSpace", node_names(op), "copy", onednn::layout_name(desc)},
-               std::make_unique<DepthToSpaceKernel>(x[0] * x[2], x[3], kh, kw * out), {wide_result, to});
+               depth_to_space(layout, x, out, p.window.kernel), {wide_result, to});
   if (!complete) build_chain(builder, op, chain.links(), to, true);
   return true;
 }

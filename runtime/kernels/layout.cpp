@@ -69,8 +69,38 @@ void build_transpose(PlanBuilder& builder, const LoweredOp& op, const TransposeP
   builder.reorder(node_names(op), from, to);
 }
 
+namespace {
+
+// Of channels, in a blocked layout: whole blocks of one image are a view. false: it is no such slice.
+bool build_channel_slice(PlanBuilder& builder, const LoweredOp& op, const SliceParams& params) {
+  const Dims& x = builder.value(op.inputs[0]).dims;
+  const Dims& y = builder.value(op.outputs[0]).dims;
+  const Placement from = builder.placement(op.inputs[0]);
+  if (!from.desc || x.size() < 3) return false;
+  const onednn::Layout layout = onednn::layout_of(*from.desc);
+  const int64_t block = block_of(layout), first = params.starts[1];
+  if (block == 1 || checked_elements(y) == 0) return false;
+  for (size_t i = 0; i < x.size(); ++i) {
+    if (i != 1 && x[i] != y[i]) return false;
+  }
+  if (x[0] == 1 && first % block == 0 && (y[1] % block == 0 || first + y[1] == x[1])) {
+    const auto plane = static_cast<size_t>(checked_elements(y) / y[1]);
+    builder.alias(op.outputs[0],
+                  {from.storage, from.offset + static_cast<size_t>(first) * plane * sizeof(float),
+                   onednn::desc_of(y, layout)});
+    return true;
+  }
+  std::vector<ChannelGatherParams::Source> channels;
+  for (int64_t c = 0; c < y[1]; ++c) channels.push_back({0, first + c});
+  gather_channels(builder, op, "Slice", layout, channels);
+  return true;
+}
+
+}  // namespace
+
 // Contiguous slices are views.
 void build_slice(PlanBuilder& builder, const LoweredOp& op, const SliceParams& params) {
+  if (build_channel_slice(builder, op, params)) return;
   const Dims& x = builder.value(op.inputs[0]).dims;
   const Dims& y = builder.value(op.outputs[0]).dims;
   Placement from = builder.row_major(op.inputs[0]);
@@ -97,15 +127,10 @@ void build_concat(PlanBuilder& builder, const LoweredOp& op, const ConcatParams&
   const auto axis = static_cast<size_t>(params.axis);
   const Dims& whole = builder.value(op.outputs[0]).dims;
   // The layout that most elements have, if the parts fit into it without breaking blocks.
-  int64_t weight[4] = {};
   std::vector<Placement> parts;
-  for (int v : op.inputs) {
-    parts.push_back(builder.placement(v));
-    weight[static_cast<int>(onednn::layout_of(*parts.back().desc))] +=
-        checked_elements(builder.value(v).dims);
-  }
-  const auto layout = static_cast<onednn::Layout>(std::max_element(weight, weight + 4) - weight);
-  const int64_t block = layout == onednn::Layout::blocked8 ? 8 : layout == onednn::Layout::blocked16 ? 16 : 1;
+  for (int v : op.inputs) parts.push_back(builder.placement(v));
+  const onednn::Layout layout = layout_of_most(builder, op.inputs);
+  const int64_t block = block_of(layout);
   const bool whole_blocks = block == 1 || std::ranges::all_of(op.inputs, [&](int v) {
                               return builder.value(v).dims[1] % block == 0;
                             });
@@ -126,7 +151,15 @@ void build_concat(PlanBuilder& builder, const LoweredOp& op, const ConcatParams&
     return;
   }
 
-  // Blocks that do not come out even: through channels-last, whose parts have any length.
+  if (!whole_blocks && axis == 1) {
+    std::vector<ChannelGatherParams::Source> channels;
+    for (size_t i = 0; i < op.inputs.size(); ++i) {
+      const int64_t count = builder.value(op.inputs[i]).dims[1];
+      for (int64_t c = 0; c < count; ++c) channels.push_back({static_cast<int>(i), c});
+    }
+    return gather_channels(builder, op, "Concat", layout, channels);
+  }
+  // Blocks that do not come out even, along another axis: through channels-last.
   const onednn::Layout target = whole_blocks ? layout : onednn::Layout::channels_last;
   const onednn::Desc desc = onednn::desc_of(whole, target);
   int64_t outer = 1;

@@ -31,6 +31,9 @@ double multiply_adds(const LoweredGraph& graph, const LoweredOp& op) {
     const Dims& a = graph.value(op.inputs[0]).dims;
     return elements(op.outputs[0]) * static_cast<double>(a[a.size() - (p->transpose_a ? 2 : 1)]);
   }
+  if (const auto* p = op.get_if<BatchProductParams>())
+    return elements(op.outputs[0]) *
+           static_cast<double>(graph.value(op.inputs[0]).dims[static_cast<size_t>(p->a_order.back())]);
   if (const auto* p = op.get_if<IntegerProductParams>()) {
     const Dims& w = graph.value(op.inputs[1]).dims;
     const double terms = p->convolution

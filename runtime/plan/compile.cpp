@@ -10,6 +10,8 @@ std::shared_ptr<const Plan> compile(const Region& region, const GraphFacts& fact
                                     std::shared_ptr<const Continuation> rest) {
   LoweredGraph lowered = lower(region, facts);
   fuse(lowered);
+  fuse_channels(lowered);
+  fuse_transposes(lowered);
   fuse_quantized(lowered);
   const onednn::Layout layout = choose_layout();
   fuse_scales(lowered, layout);

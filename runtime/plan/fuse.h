@@ -13,6 +13,13 @@ namespace plica {
 
 void fuse(LoweredGraph& graph);
 
+// After that (fuse_channels.cpp): shuffles of channels with the Concat before and the Slices behind them
+// become copies of channels, and Slices that a Concat puts together again what they are slices of.
+void fuse_channels(LoweredGraph& graph);
+
+// After that (fuse_transposes.cpp): batches of products take in the Transposes around them.
+void fuse_transposes(LoweredGraph& graph);
+
 // After that (fuse_quantized.cpp): operators between DequantizeLinear and QuantizeLinear compute on the 8-bit
 // integers.
 void fuse_quantized(LoweredGraph& graph);

@@ -97,6 +97,12 @@ struct PoolingParams {  // inputs: x
 struct MatMulParams {  // inputs: a [..., M, K], b [..., K, N], [bias of N]
   bool transpose_a = false, transpose_b = false;
 };
+// A batch of products of a [batch..., M, K] and b [batch..., K, N], to y, whose axes lie in other orders:
+// axis i of a is axis a_order[i] of input 0, and so for b; axis i of the output is axis y_order[i] of y.
+struct BatchProductParams {  // inputs: a, b; links of the chain with operands only where y_order changes
+                             // nothing
+  std::vector<int> a_order, b_order, y_order;
+};
 // min(max(x, low), high)
 struct Bounds {
   float low = -std::numeric_limits<float>::max(), high = std::numeric_limits<float>::max();
@@ -164,6 +170,14 @@ struct ReduceMeanParams {  // inputs: x; over the last `axes` axes, which stay a
 struct ConcatParams {  // inputs: the parts
   int axis = 0;
 };
+// Channel c of the output, along axis 1, is one of an input.
+struct ChannelGatherParams {  // inputs: of the output's dims but for axis 1
+  struct Source {
+    int input = 0;
+    int64_t channel = 0;
+  };
+  std::vector<Source> channels;
+};
 struct TransposeParams {  // inputs: x; output axis i is input axis permutation[i]
   std::vector<int> permutation;
 };
@@ -178,10 +192,11 @@ struct EvaluateParams {};   // inputs: the node's; by its kernel in engine/ops, 
 struct DynamicParams {};
 
 using LoweredParams =
-    std::variant<PointwiseParams, ConvolutionParams, PoolingParams, MatMulParams, IntegerProductParams,
-                 BytePairParams, DynamicQuantizeParams, ScaleSumsParams, ElementwiseParams, RecurrentParams,
-                 LrnParams, SoftmaxParams, LayerNormParams, ReduceMeanParams, ConcatParams, TransposeParams,
-                 SliceParams, ResampleParams, ViewParams, EvaluateParams, DynamicParams>;
+    std::variant<PointwiseParams, ConvolutionParams, PoolingParams, MatMulParams, BatchProductParams,
+                 IntegerProductParams, BytePairParams, DynamicQuantizeParams, ScaleSumsParams,
+                 ElementwiseParams, RecurrentParams, LrnParams, SoftmaxParams, LayerNormParams,
+                 ReduceMeanParams, ConcatParams, ChannelGatherParams, TransposeParams, SliceParams,
+                 ResampleParams, ViewParams, EvaluateParams, DynamicParams>;
 
 struct LoweredValue {
   const Value* source = nullptr;  // the graph's value, if it has one

@@ -1,3 +1,4 @@
+#include "runtime/plan/layout_policy.h"
 #include "runtime_test.h"
 
 namespace plica::testing {
@@ -220,6 +221,8 @@ TEST(Deconvolution, Shapes) {
       {{1, 6, 9}, {6, 4, 4}, {3}, {1, 0}, {}, {}},
       {{1, 4, 5, 5}, {4, 6, 3, 3}, {1, 1}, {}, {}, {2, 2}},
       {{3, 16, 5, 5}, {16, 32, 3, 3}, {3, 3}, {}, {}, {}},
+      {{2, 20, 3, 5}, {20, 48, 2, 3}, {2, 3}, {}, {}, {}},
+      {{1, 16, 7, 4}, {16, 16, 1, 4}, {1, 4}, {}, {}, {}},
   };
   uint32_t seed = 50;
   for (const auto& c : cases) {
@@ -239,6 +242,26 @@ TEST(Deconvolution, Shapes) {
       check_against_reference(g, g.feed(), static_cast<double>(c.w[0] * c.w[2]));
     }
   }
+}
+
+// As in a U-Net: the result is computed in its place of the Concat.
+TEST(Deconvolution, IntoAConcat) {
+  GraphMaker g;
+  Value* x = g.input({1, 3, 8, 8});
+  Value* skipped = g.node("Conv", {x, g.weights({16, 3, 1, 1})});
+  Value* down = g.node("MaxPool", {skipped}, {{"kernel_shape", Ints{2, 2}}, {"strides", Ints{2, 2}}});
+  Value* up = g.node("ConvTranspose",
+                     {g.node("Conv", {down, g.weights({64, 16, 1, 1})}), g.weights({64, 32, 2, 2}),
+                      g.constant(g.random({32}))},
+                     {{"strides", Ints{2, 2}}});
+  Value* both = g.node("Concat", {up, skipped}, {{"axis", int64_t{1}}});
+  g.output(g.node("Conv", {both, g.weights({16, 48, 1, 1})}));
+  const PlanInfo info = check_against_reference(g, g.feed(), 3 * 16 * 64 * 48);
+  const onednn::Layout layout = choose_layout();
+  if (layout != onednn::Layout::blocked8 && layout != onednn::Layout::blocked16) return;
+  EXPECT_EQ(count_steps(info, "Concat"), 0) << steps_of(info);
+  // At most of the model's input and output.
+  EXPECT_LE(count_steps(info, "reorder"), 2) << steps_of(info);
 }
 
 }  // namespace
