@@ -54,6 +54,22 @@ void pack_columns(const LoadRow<T>& b, int64_t k0, int64_t depth, int64_t n0, in
   }
 }
 
+// The same from B that lies column by column, `stride` elements from one to the next.
+template <class T, int64_t kColumns>
+void pack_transposed(const T* b, int64_t stride, int64_t depth, int64_t count, T* packed) {
+  constexpr int64_t kDepth = 16;  // of a piece whose lines stay in the first-level cache
+  for (int64_t j = 0; j < count; j += kColumns, packed += kColumns * depth) {
+    const int64_t columns = std::min(kColumns, count - j);
+    for (int64_t p0 = 0; p0 < depth; p0 += kDepth) {
+      const int64_t last = std::min(depth, p0 + kDepth);
+      for (int64_t i = 0; i < kColumns; ++i) {
+        const T* from = b + (j + i) * stride;
+        for (int64_t p = p0; p < last; ++p) packed[p * kColumns + i] = i < columns ? from[p] : T(0);
+      }
+    }
+  }
+}
+
 // `ldb`: from row to row of B.
 template <class T, int kVectorBytes>
 [[gnu::always_inline]] inline void multiply_tile(int64_t depth, const T* a, const T* b, int64_t ldb, T* c,
@@ -93,8 +109,8 @@ struct Operands {
   int64_t m, n, k;
   MatrixView<T> a;
   const LoadRow<T>& b;
-  const T* rows_of_b;  // where it lies row by row in memory, else null
-  int64_t ldb;
+  const T *rows_of_b, *columns_of_b;  // where it lies row by row in memory, or column by column, else null
+  int64_t ldb;                        // from one of them to the next
   T* c;
   int64_t ldc;
 };
@@ -110,8 +126,11 @@ template <class T, int kVectorBytes>
   const int64_t unpacked = in_place ? columns / kColumns * kColumns : 0;
   for (int64_t k0 = 0; k0 < o.k; k0 += kBlockDepth) {
     const int64_t depth = std::min(kBlockDepth, o.k - k0);
-    if (unpacked < columns)
+    if (o.columns_of_b) {
+      pack_transposed<T, kColumns>(o.columns_of_b + n0 * o.ldb + k0, o.ldb, depth, columns, packed_b);
+    } else if (unpacked < columns) {
       pack_columns<T, kColumns>(o.b, k0, depth, n0 + unpacked, columns - unpacked, packed_b);
+    }
     for (int64_t panel = first_panel; panel < last_panel; ++panel) {
       const int64_t i = panel * kRows;
       const T* rows = packed_a + i * o.k + k0 * kRows;
@@ -165,7 +184,7 @@ void multiply(const Operands<T>& o) {
 
 template <class T>
 void add_product(int64_t m, int64_t n, int64_t k, MatrixView<T> a, const LoadRow<T>& b, T* c, int64_t ldc) {
-  multiply<T>({m, n, k, a, b, nullptr, 0, c, ldc});
+  multiply<T>({m, n, k, a, b, nullptr, nullptr, 0, c, ldc});
 }
 
 template <class T>
@@ -178,7 +197,9 @@ void add_product(int64_t m, int64_t n, int64_t k, MatrixView<T> a, MatrixView<T>
       for (int64_t j = 0; j < count; ++j) out[j] = from[j * b.column_stride];
     }
   };
-  multiply<T>({m, n, k, a, load, b.column_stride == 1 ? b.data : nullptr, b.row_stride, c, ldc});
+  const bool by_rows = b.column_stride == 1, by_columns = !by_rows && b.row_stride == 1;
+  multiply<T>({m, n, k, a, load, by_rows ? b.data : nullptr, by_columns ? b.data : nullptr,
+               by_rows ? b.row_stride : b.column_stride, c, ldc});
 }
 
 template void add_product(int64_t, int64_t, int64_t, MatrixView<float>, const LoadRow<float>&, float*,
