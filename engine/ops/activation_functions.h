@@ -5,14 +5,30 @@
 #include <cmath>
 #include <numbers>
 
+#include "engine/ops/fast_math.h"
+
 namespace plica {
 
 // ---- functions without parameters
 
+// Those of double have no call; those of float are what the runtime's kernels are compared with.
+inline constexpr auto kExp = []<class T>(T x) {
+  if constexpr (std::is_same_v<T, double>)
+    return fast_exp(x);
+  else
+    return std::exp(x);
+};
+inline constexpr auto kTanh = []<class T>(T x) {
+  if constexpr (std::is_same_v<T, double>)
+    return fast_tanh(x);
+  else
+    return std::tanh(x);
+};
+
 inline constexpr auto kRelu = []<class T>(T x) { return x < 0 ? T(0) : x; };
 // exp of a negative number only, so that nothing overflows.
 inline constexpr auto kSigmoid = []<class T>(T x) {
-  const T e = std::exp(-std::abs(x));
+  const T e = kExp(-std::abs(x));
   return (x < 0 ? e : T(1)) / (1 + e);
 };
 // log(1 + exp(x))
@@ -25,14 +41,14 @@ inline constexpr auto kHardSwish = []<class T>(T x) {
   const T gate = x / 6 + T(0.5);
   return x * (gate < 0 ? T(0) : gate > 1 ? T(1) : gate);
 };
-inline constexpr auto kMish = []<class T>(T x) { return x * std::tanh(kSoftplus(x)); };
+inline constexpr auto kMish = []<class T>(T x) { return x * kTanh(kSoftplus(x)); };
 inline constexpr auto kGelu = []<class T>(T x) {
   return T(0.5) * x * (1 + std::erf(x * (std::numbers::sqrt2_v<T> / 2)));
 };
 // 0.5 * x * (1 + tanh(sqrt(2 / pi) * (x + 0.044715 * x^3)))
 inline constexpr auto kGeluTanh = []<class T>(T x) {
   constexpr T kScale = T(0.79788456080286535588);
-  return T(0.5) * x * (1 + std::tanh(kScale * (x + T(0.044715) * x * x * x)));
+  return T(0.5) * x * (1 + kTanh(kScale * (x + T(0.044715) * x * x * x)));
 };
 
 // ---- with a parameter of the type that they compute in

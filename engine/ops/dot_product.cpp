@@ -5,6 +5,7 @@
 
 #include "engine/core/parallel.h"
 #include "engine/ops/instruction_set.h"
+#include "engine/ops/matrix_product.h"
 
 namespace plica {
 namespace {
@@ -93,7 +94,9 @@ void add_columns(const Operands<T>& o, int64_t m, int64_t begin, int64_t end) {
 template <class T>
 void add_dot_products(int64_t m, int64_t n, int64_t k, const T* a, int64_t lda, const T* b, int64_t ldb, T* c,
                       int64_t ldc) {
-  if (m == 0 || k == 0) return;
+  if (m == 0 || n == 0 || k == 0) return;
+  // Adding up the lanes of each sum takes as long as packing eight elements of B.
+  if (8 * m > k) return add_product<T>(m, n, k, {a, lda, 1}, MatrixView<T>{b, 1, ldb}, c, ldc);
   const Operands<T> operands{k, a, lda, b, ldb, c, ldc};
   constexpr int64_t kGroup = 8;
   constexpr double kGrain = 131072;  // multiplications worth waking a thread for

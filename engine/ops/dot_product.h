@@ -1,6 +1,6 @@
 // Products of matrices that both lie row by row along the summed dimension: C += A * B', every element a dot
-// product of contiguous rows. Nothing is packed, so it suits a few rows of A against a matrix that is read
-// once.
+// product of contiguous rows. Nothing is packed where a few rows of A meet a matrix that is read once; many
+// short rows are left to add_product.
 #pragma once
 
 #include <cstdint>

@@ -2,6 +2,7 @@
 // they list: it takes those of the newest.
 #include <cmath>
 
+#include "engine/ops/activation_functions.h"
 #include "engine/ops/elementwise.h"
 
 namespace plica {
@@ -46,7 +47,7 @@ const Entry kEntries[] = {
     {"Abs", 1, types::kNumeric, evaluate_map<kAbs, NumericTypes>},
     {"Sign", 9, types::kNumeric, evaluate_map<kSign, NumericTypes>},
     {"Sqrt", 1, types::kFloat, evaluate_map<[](auto x) { return std::sqrt(x); }>},
-    {"Exp", 1, types::kFloat, evaluate_map<[](auto x) { return std::exp(x); }>},
+    {"Exp", 1, types::kFloat, evaluate_map<kExp>},
     {"Log", 1, types::kFloat, evaluate_map<[](auto x) { return std::log(x); }>},
     {"Reciprocal", 1, types::kFloat, evaluate_map<[](auto x) { return 1 / x; }>},
     {"Floor", 1, types::kFloat, evaluate_map<[](auto x) { return std::floor(x); }>},
@@ -62,7 +63,7 @@ const Entry kEntries[] = {
     {"Atan", 7, types::kFloat, evaluate_map<[](auto x) { return std::atan(x); }>},
     {"Sinh", 9, types::kFloat, evaluate_map<[](auto x) { return std::sinh(x); }>},
     {"Cosh", 9, types::kFloat, evaluate_map<[](auto x) { return std::cosh(x); }>},
-    {"Tanh", 1, types::kFloat, evaluate_map<[](auto x) { return std::tanh(x); }>},
+    {"Tanh", 1, types::kFloat, evaluate_map<kTanh>},
     {"Asinh", 9, types::kFloat, evaluate_map<[](auto x) { return std::asinh(x); }>},
     {"Acosh", 9, types::kFloat, evaluate_map<[](auto x) { return std::acosh(x); }>},
     {"Atanh", 9, types::kFloat, evaluate_map<[](auto x) { return std::atanh(x); }>},

@@ -22,25 +22,27 @@ T extreme_of_row(const T* x, int64_t count) {
   };
   int64_t i = 0;
   if (count >= kStep) {
-    Vec best[kVectors], nans[kVectors];
-    for (int64_t k = 0; k < kVectors; ++k) {
-      best[k] = Vec{} + kLeast;
-      nans[k] = Vec{};
-    }
+    using Mask = decltype(Vec{} != Vec{});
+    Vec best[kVectors];
+    Mask nans[kVectors] = {};
+    for (Vec& b : best) b = Vec{} + kLeast;
     for (; i + kStep <= count; i += kStep) {
       for (int64_t k = 0; k < kVectors; ++k) {
         Vec v;
         std::memcpy(&v, x + i + k * kWidth, sizeof v);
         if constexpr (kMax) best[k] = v > best[k] ? v : best[k];
         if constexpr (!kMax) best[k] = v < best[k] ? v : best[k];
-        nans[k] = v != v ? v : nans[k];
+        nans[k] |= v != v;
       }
     }
-    for (int64_t k = 0; k < kVectors; ++k) {
-      for (int64_t j = 0; j < kWidth; ++j) {
-        take(best[k][j]);
-        take(nans[k][j] != nans[k][j] ? nans[k][j] : kLeast);
-      }
+    for (int64_t k = 1; k < kVectors; ++k) {
+      if constexpr (kMax) best[0] = best[k] > best[0] ? best[k] : best[0];
+      if constexpr (!kMax) best[0] = best[k] < best[0] ? best[k] : best[0];
+      nans[0] |= nans[k];
+    }
+    for (int64_t j = 0; j < kWidth; ++j) {
+      take(best[0][j]);
+      if (nans[0][j] != 0) nan = std::numeric_limits<T>::quiet_NaN();
     }
   }
   for (; i < count; ++i) take(x[i]);

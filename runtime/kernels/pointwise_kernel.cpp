@@ -17,6 +17,18 @@ constexpr size_t kMostOperands = 16;
 // Below this, waking the team costs more than the work.
 constexpr int64_t kParallelGrain = 8192;
 
+size_t operand_of(const PointwiseKernel::Instruction& i) {
+  return i.operand < 0 ? 0 : static_cast<size_t>(i.operand);
+}
+
+// The other operand of such a function where it is one number for the whole chunk, else null.
+const float* scalar_of(const PointwiseKernel::Instruction& i, Binary function,
+                       const std::vector<PassOperand>& sources) {
+  if (i.op.is_unary || i.op.binary != function) return nullptr;
+  const PassOperand& source = sources[operand_of(i)];
+  return source.elements ? nullptr : &source.scalar;
+}
+
 }  // namespace
 
 PointwiseKernel::PointwiseKernel(std::vector<Instruction> program, std::vector<Loop> loops, Padding padding)
@@ -103,9 +115,16 @@ void PointwiseKernel::run_rows(std::span<void* const> memory, int64_t row_length
       const int64_t offset = begin * row_length + first;
       const float* in = x + offset;
       float* out = y + offset;
-      for (const Instruction& i : program_) {
-        pointwise_pass(i.op, out, in, count,
-                       i.operand < 0 ? sources[0] : sources[static_cast<size_t>(i.operand)]);
+      for (size_t i = 0; i < program_.size(); ++i) {
+        const auto* factor = scalar_of(program_[i], Binary::mul, sources);
+        const auto* addend =
+            factor && i + 1 < program_.size() ? scalar_of(program_[i + 1], Binary::add, sources) : nullptr;
+        if (addend) {
+          pointwise_pass(PointOp::of(Unary::linear, *factor, *addend), out, in, count, {});
+          ++i;
+        } else {
+          pointwise_pass(program_[i].op, out, in, count, sources[operand_of(program_[i])]);
+        }
         in = out;
       }
     }

@@ -1,4 +1,5 @@
 // MatMul and Gemm against triple loops.
+#include "engine/core/parallel.h"
 #include "tests/engine/ops/op_test.h"
 
 namespace plica::test {
@@ -26,6 +27,26 @@ TEST(MatMul, OddSizes) {
     const Tensor a = random(DataType::float32, {m, k}), b = random(DataType::float32, {k, n}, -1, 1, 2);
     EXPECT_TENSOR(run("MatMul", 13, {a, b}),
                   converted(naive_product(a, b, m, k, n, false, false), DataType::float32), 1e-5, 1e-4);
+  }
+}
+
+// Sums of small integers are exact: the same in every type, by any blocking and number of threads.
+TEST(MatMul, BlocksOfEveryType) {
+  for (const DataType type : {DataType::float32, DataType::float64, DataType::int32, DataType::int64}) {
+    for (const auto& [m, k, n] : std::vector<std::tuple<int64_t, int64_t, int64_t>>{
+             {1, 40, 65}, {7, 260, 130}, {8, 256, 256}, {16, 33, 100}, {17, 300, 64}, {150, 20, 290}}) {
+      SCOPED_TRACE(to_string(Dims{m, k, n}));
+      Tensor a(DataType::float64, {m, k}), b(DataType::float64, {k, n});
+      for (int64_t i = 0; i < a.size(); ++i)
+        a.mutable_data<double>()[i] = static_cast<double>(i * 31 % 17 - 8);
+      for (int64_t i = 0; i < b.size(); ++i)
+        b.mutable_data<double>()[i] = static_cast<double>(i * 37 % 19 - 9);
+      const Tensor expected = converted(naive_product(a, b, m, k, n, false, false), type);
+      for (const int threads : {1, 2, 5}) {
+        const ThreadScope scope(threads);
+        EXPECT_TENSOR(run("MatMul", 13, {converted(a, type), converted(b, type)}), expected);
+      }
+    }
   }
 }
 
