@@ -161,7 +161,11 @@ Result reorder_slice(Reordered r, const Node& node, const AxisOrder& order, cons
   if (node.attributes().has("starts")) {
     r.attributes.push_back({.name = "axes", .value = moved(now, order)});
   } else {
-    r.inputs.emplace_back(3, vector_of(moved(now, order)));
+    const Dims axes_then = moved(now, order);
+    const bool narrow = context.facts.of(node.input(1)).type.element == DataType::int32;  // all of one type
+    r.inputs.emplace_back(3, narrow ? Tensor::of(std::vector<int32_t>(axes_then.begin(), axes_then.end()),
+                                                 {static_cast<int64_t>(axes_then.size())})
+                                    : vector_of(axes_then));
   }
   return r;
 }
@@ -249,6 +253,7 @@ std::optional<Reordered> reordered(const Node& node, const AxisOrder& order, con
   if (!r) return r;
   std::vector<int> data;
   for (int i : r->data) {
+    if (!node.has_input(i)) return std::nullopt;
     const auto constant = constant_input(node, i, "operand", context);
     if (const auto* c = std::get_if<Constant>(&constant)) {
       if (c->tensor.type() == DataType::string || bits_of(c->tensor.type()) < 8) return std::nullopt;

@@ -91,6 +91,17 @@ TEST(MoveTransposes, SliceAndPadWithoutAxesAndInOldVersions) {
   EXPECT_EQ(ops, "MaxPool Pad Slice MaxPool") << print(*b.graph);
 }
 
+TEST(MoveTransposes, AxesOfASliceHaveTheTypeOfItsStarts) {
+  Build b;
+  const std::string ops = between_pools(b, [&](Value* x) {
+    return b.op("Slice", "slice",
+                {x, b.constant("s", Tensor::vector<int32_t>({0, 1})),
+                 b.constant("e", Tensor::vector<int32_t>({2, 4}))});
+  });
+  EXPECT_EQ(ops, "MaxPool Slice MaxPool") << print(*b.graph);
+  EXPECT_EQ(find_node(*b.graph, "slice")->input(3)->initializer()->type(), DataType::int32);
+}
+
 TEST(MoveTransposes, ThroughResizeByScalesAndSizes) {
   Build b;
   const std::string ops = between_pools(b, [&](Value* x) {
