@@ -18,7 +18,7 @@ int64_t resident_bytes() {
 std::shared_ptr<const ModelGraph> small_net() {
   GraphMaker g(3);
   Value* x = g.symbolic_input(Shape{1, 3, Dim::symbol("h"), Dim::symbol("w")});
-  const Ints same = {1, 1, 1, 1};
+  const std::vector<int64_t> same = {1, 1, 1, 1};
   x = g.node("Relu", {g.node("Conv", {x, g.weights({16, 3, 3, 3})}, {{"pads", same}})});
   x = g.node("Conv", {x, g.weights({16, 1, 3, 3})}, {{"pads", same}, {"group", int64_t{16}}});
   x = g.node("Sigmoid", {g.node("Conv", {x, g.weights({24, 16, 1, 1})})});
