@@ -65,6 +65,7 @@ Candidate prepare(const std::string& path, const BenchOptions& options, std::vec
   about_model(path, [&] {
     if (!options.no_optimize) model.optimize();
     c.session.emplace(model, options.session);
+    note_tuning(*c.session);
     c.load_ms = milliseconds_since(start);
     c.inputs = random_inputs(model, options.shapes.resolve(model), options.seed, assumed);
     c.run();

@@ -8,6 +8,7 @@
 #include "engine/core/parallel.h"
 #include "runtime/kernels/copy.h"
 #include "runtime/kernels/primitive_kernel.h"
+#include "runtime/plan/layout_policy.h"
 #include "runtime/plan/runner.h"
 
 namespace plica {
@@ -45,13 +46,18 @@ double multiply_adds(const LoweredGraph& graph, const LoweredOp& op) {
   return 0;
 }
 
-PlanBuilder::PlanBuilder(LoweredGraph graph, onednn::Layout layout, const Programs& programs)
+PlanBuilder::PlanBuilder(LoweredGraph graph, const Programs& programs)
     : graph_(std::move(graph)),
-      layout_(layout),
       programs_(programs),
       constants_(programs.constants()),
       threads_(current_threads()),
-      plan_(std::make_shared<Plan>()) {}
+      plan_(std::make_shared<Plan>()) {
+  if (const Tuning* tuning = programs.tuning()) {
+    plan_key_ = plan_key(graph_, threads_);
+    plan_choice_ = tuning->of(plan_key_);
+  }
+  layout_ = choose_layout(plan_choice_.layout);
+}
 
 std::shared_ptr<Plan> PlanBuilder::build() {
   uses_left_ = graph_.use_counts();
@@ -79,7 +85,11 @@ std::shared_ptr<Plan> PlanBuilder::build() {
   }
   for (const LoweredOp& op : graph_.ops) {
     current_ = &op;
-    const ThreadScope threads(is_small(op) ? 1 : threads_);
+    if (!plan_key_.empty()) {
+      step_key_ = step_key(graph_, op);
+      choice_ = step_key_.empty() ? StepChoice() : plan_choice_.of(step_key_);
+    }
+    const ThreadScope threads(choice_.one_thread.value_or(is_small(op)) ? 1 : threads_);
     with_context([&] { build_step(*this, op); },
                  [&] { return op.nodes.empty() ? "" : describe(*op.nodes.front()); });
     for (int v : reads_of(op)) {
@@ -89,6 +99,7 @@ std::shared_ptr<Plan> PlanBuilder::build() {
     }
   }
   current_ = nullptr;
+  step_key_.clear();
   finish_outputs();
   plan_arena();
   return plan_;
@@ -310,6 +321,8 @@ void PlanBuilder::emit(StepInfo info, std::unique_ptr<const Kernel> kernel,
   const int step = static_cast<int>(plan_->steps.size());
   Step s;
   s.info = std::move(info);
+  s.info.plan = plan_key_;
+  s.info.step = step_key_;
   for (const Placement& p : operands) {
     const Storage& storage = plan_->storages[static_cast<size_t>(p.storage)];
     s.info.bytes += static_cast<double>(p.desc ? onednn::bytes_of(*p.desc) : storage.bytes);

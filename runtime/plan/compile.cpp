@@ -1,7 +1,6 @@
 #include "runtime/plan/compile.h"
 
 #include "runtime/plan/fuse.h"
-#include "runtime/plan/layout_policy.h"
 #include "runtime/plan/runner.h"
 
 namespace plica {
@@ -11,7 +10,7 @@ std::shared_ptr<const Plan> compile(const Region& region, const GraphFacts& fact
   LoweredGraph lowered = lower(region, facts);
   fuse(lowered);
   fuse_quantized(lowered);
-  std::shared_ptr<Plan> plan = PlanBuilder(std::move(lowered), choose_layout(), programs).build();
+  std::shared_ptr<Plan> plan = PlanBuilder(std::move(lowered), programs).build();
   plan->rest = std::move(rest);
   return plan;
 }
