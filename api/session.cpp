@@ -2,7 +2,9 @@
 
 #include <utility>
 
-#include "engine/core/error.h"
+#include "api/tuning_file.h"
+#include "engine/core/fail.h"
+#include "engine/core/file.h"
 #include "engine/core/parallel.h"
 #include "engine/graph/model_graph.h"
 #include "runtime/executor.h"
@@ -31,18 +33,31 @@ struct Session::Impl {
   Impl(std::shared_ptr<const ModelGraph> model, const ExecutorOptions& options)
       : executor(std::move(model), options) {}
   Executor executor;
+  std::string tuning_note;
 };
 
 Session::Session(const Model& model, SessionOptions options) {
   if (options.threads < 0)
     throw Error(ErrorCode::invalid_argument, "the number of threads can't be negative");
-  impl_ = std::make_unique<Impl>(
-      model.graph_, ExecutorOptions{.threads = options.threads, .cached_plans = options.cached_plans, .exact = options.exact});
+  ExecutorOptions how{.threads = options.threads, .cached_plans = options.cached_plans, .exact = options.exact};
+  std::string note;
+  if (!options.tuning.empty()) {
+    TuningFile file = read_tuning(options.tuning, this_host());
+    if (file.differs.empty()) {
+      how.tuning = std::make_shared<const Tuning>(std::move(file.tuning));
+    } else {
+      note = fmt::format("tuning file {} is not used: it is of {}", display_name(options.tuning), file.differs);
+    }
+  }
+  impl_ = std::make_unique<Impl>(model.graph_, how);
+  impl_->tuning_note = std::move(note);
 }
 
 Session::~Session() = default;
 Session::Session(Session&&) noexcept = default;
 Session& Session::operator=(Session&&) noexcept = default;
+
+const std::string& Session::tuning_note() const { return impl_->tuning_note; }
 
 TensorMap Session::run(const TensorMap& inputs) const { return impl_->executor.run(inputs); }
 

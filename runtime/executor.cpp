@@ -81,7 +81,7 @@ struct Executor::Impl {
   Impl(std::shared_ptr<const ModelGraph> m, const ExecutorOptions& options)
       : model(std::move(m)),
         threads(options.threads > 0 ? options.threads : available_cpus()),
-        programs(options.cached_plans, options.exact),
+        programs(options.cached_plans, options.exact, options.tuning),
         runner(region_of(model->graph), programs, true) {}
 
   // The inputs by position, checked.

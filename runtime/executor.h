@@ -13,10 +13,13 @@
 
 namespace plica {
 
+struct Tuning;
+
 struct ExecutorOptions {
   int threads = 0;            // 0: available_cpus()
   size_t cached_plans = 16;   // LRU by input shapes
   bool exact = false;         // no Winograd: sums of products as the operators define them
+  std::shared_ptr<const Tuning> tuning;  // choices by measurement (plan/tuning.h); null: by cost models
 };
 
 // One step of a compiled plan, for reports.
@@ -27,6 +30,7 @@ struct StepInfo {
   std::string layout;           // of the output, e.g. "nchw", "nhwc", "nChw16c"
   double flops = 0;             // of a convolution or product, a multiply-add counted as two, by its definition
   double bytes = 0;             // of memory that it reads and writes, each operand once
+  std::string plan, step;       // its keys, where there is a Tuning (plan/tuning.h); a reorder has its reader's
 };
 
 struct PlanInfo {

@@ -105,6 +105,7 @@ Candidate prepare(const std::string& path, const BenchOptions& options, std::vec
   about_model(path, [&] {
     if (!options.no_optimize) model.optimize();
     c.session.emplace(model, options.session);
+    note_tuning(*c.session);
     c.load_ms = milliseconds_since(start);
     if (options.sweep.empty()) {
       c.inputs = {random_inputs(model, options.shapes.resolve(model), options.seed, assumed)};

@@ -68,6 +68,7 @@ Score evaluate_model(std::string name, const Model& model, const Dataset& data,
   const int64_t batch = is_fixed ? (*input.shape)[0].value() : options.batch;
   if (batch < 1) exit_with(kInvalid, "input {} takes batches of {}", quoted(input.name), batch);
   const Session session(model, options.session);
+  note_tuning(session);
   const auto total = static_cast<int64_t>(data.labels().size());
   for (int64_t first = 0; first < total; first += batch) {
     const int64_t count = std::min(batch, total - first);

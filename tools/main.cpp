@@ -39,8 +39,8 @@ int run_program(int argc, char** argv) {
   app.add_flag("-q,--quiet", quiet, "No notes on stderr, only errors");
 
   Invocation invocation;
-  for (auto add : {add_run, add_optimize, add_inspect, add_check, add_bench, add_profile, add_evaluate,
-                   add_test, add_lists})
+  for (auto add : {add_run, add_optimize, add_inspect, add_check, add_bench, add_tune, add_profile,
+                   add_evaluate, add_test, add_lists})
     add(app, invocation);
   for (CLI::App* command : app.get_subcommands({})) command->fallthrough();
 

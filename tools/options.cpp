@@ -4,6 +4,8 @@
 #include <cmath>
 #include <limits>
 
+#include "plica/tuning.h"
+#include "tools/console.h"
 #include "tools/exit.h"
 
 namespace plica::tools {
@@ -104,6 +106,17 @@ void add_threads(CLI::App& app, int& threads) {
 void add_session_options(CLI::App& app, SessionOptions& options) {
   add_threads(app, options.threads);
   app.add_flag("--exact", options.exact, "Sums as the operators define them: no Winograd, which rounds somewhat more");
+  app.add_flag("--tuned", options.tuning, "Choices that plica tune measured, from its default file or --tuned=FILE")
+      ->transform(CLI::Validator(
+          [](std::string& file) {
+            if (file == "true") file = default_tuning_file();
+            return std::string();
+          },
+          ""));
+}
+
+void note_tuning(const Session& session) {
+  if (!session.tuning_note().empty()) note(session.tuning_note());
 }
 
 void add_json(CLI::App& app, bool& json) {

@@ -30,7 +30,9 @@ void add_shape_options(CLI::App& app, ShapeOptions& options);
 
 void add_model(CLI::App& app, std::string& model);
 void add_threads(CLI::App& app, int& threads);
-void add_session_options(CLI::App& app, SessionOptions& options);  // --threads, --exact
+void add_session_options(CLI::App& app, SessionOptions& options);  // --threads, --exact, --tuned
+// Says so when the session goes without its tuning file.
+void note_tuning(const Session& session);
 void add_json(CLI::App& app, bool& json);
 
 // An option that may be given several times and takes one value each time.

@@ -190,6 +190,7 @@ int profile(const ProfileOptions& options) {
   return about_model(options.model, [&] {
     if (!options.no_optimize) model.optimize();
     const Session session(model, options.session);
+    note_tuning(session);
     std::vector<std::string> assumed;
     const TensorMap inputs = random_inputs(model, options.shapes.resolve(model), options.seed, &assumed);
     for (const std::string& choice : assumed) note("the model leaves open: {}", escaped(choice));

@@ -168,6 +168,7 @@ int run(RunOptions options) {
     options.inputs.sizes = options.shapes.resolve(model);
     if (!options.no_optimize) model.optimize();
     session.emplace(model, options.session);
+    note_tuning(*session);
   });
   const Inputs inputs = gather_inputs(model, options.inputs);
   const TensorMap results = about_model(options.model, [&] { return session->run(inputs.tensors); });

@@ -11,6 +11,7 @@ bool build_conv1x1(PlanBuilder& builder, const LoweredOp& op, const ConvolutionP
   const Dims& y = builder.value(op.outputs[0]).dims;
   const Tensor& weights = builder.value(op.inputs[1]).constant;
   const onednn::Layout layout = builder.layout();
+  if (builder.choice().tile == 0 && !p.scaled) return false;
   if (!weights.defined() || !runs_as_1x1(p, x, y, layout)) return false;
 
   Conv1x1Shape shape;

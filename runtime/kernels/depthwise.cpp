@@ -13,6 +13,7 @@ bool build_depthwise(PlanBuilder& builder, const LoweredOp& op, const Convolutio
   const Tensor& weights = builder.value(op.inputs[1]).constant;
   const onednn::Layout layout = builder.layout();
   if (layout != onednn::Layout::blocked8 && layout != onednn::Layout::blocked16) return false;
+  if (builder.choice().tile == 0) return false;
   const Window& w = p.window;
   if (!weights.defined() || x.size() != 4 || p.groups != x[1] || x[1] != y[1] || w.kernel[0] != w.kernel[1] ||
       w.dilations != Dims{1, 1} || !has_depthwise_kernel(w.kernel[0], w.strides[1]) ||

@@ -14,7 +14,7 @@ bool build_winograd(PlanBuilder& builder, const LoweredOp& op, const Convolution
   const onednn::Layout layout = builder.layout();
   if (builder.programs().exact() || !weights.defined()) return false;
   if (layout != onednn::Layout::blocked8 && layout != onednn::Layout::blocked16) return false;
-  const int tile = winograd_tile(p, x, y, current_threads());
+  const int tile = winograd_tile(p, x, y, current_threads(), builder.choice().tile);
   if (tile == 0) return false;
 
   WinogradShape shape;

@@ -48,9 +48,11 @@ double multiply_adds(const LoweredGraph& graph, const LoweredOp& op) {
   return 0;
 }
 
-PlanBuilder::PlanBuilder(LoweredGraph graph, onednn::Layout layout, const Programs& programs)
+PlanBuilder::PlanBuilder(LoweredGraph graph, onednn::Layout layout, PlanTuning tuned,
+                         const Programs& programs)
     : graph_(std::move(graph)),
       layout_(layout),
+      tuned_(std::move(tuned)),
       programs_(programs),
       constants_(programs.constants()),
       threads_(current_threads()),
@@ -82,7 +84,11 @@ std::shared_ptr<Plan> PlanBuilder::build() {
   }
   for (const LoweredOp& op : graph_.ops) {
     current_ = &op;
-    const ThreadScope threads(is_small(op) ? 1 : threads_);
+    if (!tuned_.key.empty()) {
+      step_key_ = step_key(graph_, op);
+      choice_ = step_key_.empty() ? StepChoice() : tuned_.choice.of(step_key_);
+    }
+    const ThreadScope threads(choice_.one_thread.value_or(is_small(op)) ? 1 : threads_);
     with_context([&] { build_step(*this, op); },
                  [&] { return op.nodes.empty() ? "" : describe(*op.nodes.front()); });
     for (int v : reads_of(op)) {
@@ -92,6 +98,7 @@ std::shared_ptr<Plan> PlanBuilder::build() {
     }
   }
   current_ = nullptr;
+  step_key_.clear();
   finish_outputs();
   plan_arena();
   return plan_;
@@ -313,6 +320,8 @@ void PlanBuilder::emit(StepInfo info, std::unique_ptr<const Kernel> kernel,
   const int step = static_cast<int>(plan_->steps.size());
   Step s;
   s.info = std::move(info);
+  s.info.plan = tuned_.key;
+  s.info.step = step_key_;
   for (const Placement& p : operands) {
     const Storage& storage = plan_->storages[static_cast<size_t>(p.storage)];
     s.info.bytes += static_cast<double>(p.desc ? onednn::bytes_of(*p.desc) : storage.bytes);

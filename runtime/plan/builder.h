@@ -15,6 +15,7 @@
 #include "runtime/plan/lowered.h"
 #include "runtime/plan/memory_plan.h"
 #include "runtime/plan/plan.h"
+#include "runtime/plan/tuning.h"
 
 namespace plica {
 
@@ -29,8 +30,8 @@ struct Placement {
 
 class PlanBuilder {
  public:
-  // `layout`: of activations between convolutions.
-  PlanBuilder(LoweredGraph graph, onednn::Layout layout, const Programs& programs);
+  // `layout`: of activations between convolutions. For the current number of threads (ThreadScope).
+  PlanBuilder(LoweredGraph graph, onednn::Layout layout, PlanTuning tuned, const Programs& programs);
   std::shared_ptr<Plan> build();
 
   // ---- for the families
@@ -39,6 +40,8 @@ class PlanBuilder {
   const Programs& programs() const { return programs_; }
   // The layout that convolutions of this plan prefer.
   onednn::Layout layout() const { return layout_; }
+  // What was measured to be best for the operation being built.
+  const StepChoice& choice() const { return choice_; }
 
   // Where the value lies now, as its producer left it; a constant in row-major order.
   Placement placement(int v);
@@ -90,6 +93,8 @@ class PlanBuilder {
 
   LoweredGraph graph_;
   onednn::Layout layout_;
+  PlanTuning tuned_;
+  std::string step_key_;  // empty without a Tuning
   const Programs& programs_;
   ConstantCache& constants_;
   int threads_;
@@ -98,6 +103,7 @@ class PlanBuilder {
   std::vector<std::vector<Placement>> places_;  // by value: as produced, then reordered copies
   std::vector<int> storage_uses_;               // by storage: reads to come of the values there
   const LoweredOp* current_ = nullptr;
+  StepChoice choice_;
   std::vector<Lifetime> lifetimes_;                                       // by storage
   std::vector<std::optional<Home>> homes_;                                // by value
   std::unordered_map<int, std::pair<int, onednn::Layout>> home_storage_;  // by concat operation

@@ -14,8 +14,7 @@ struct Continuation;
 
 // `facts` are those of infer_region; shapes that they leave open are of values that only outputs and
 // operators on containers read. The current number of threads (ThreadScope) is that of the plan's runs.
-std::shared_ptr<const Plan> compile(const Region& region, const GraphFacts& facts,
-                                    const Programs& programs,
+std::shared_ptr<const Plan> compile(const Region& region, const GraphFacts& facts, const Programs& programs,
                                     std::shared_ptr<const Continuation> rest = nullptr);
 
 }  // namespace plica

@@ -312,6 +312,12 @@ void simplify_chain(PointChain& chain, int root) {
       } else if (i == 0 && is_unary(a, Unary::linear) && a.b == 0.f && is_unary(b, Unary::sigmoid) && c &&
                  multiplies_by(*c, root)) {
         replace(3, PointOp::of(Unary::swish, a.a));
+      } else if (i == 0 && is_unary(a, Unary::linear) && near(a.a, std::sqrt(0.5f)) && a.b == 0.f &&
+                 is_unary(b, Unary::erf) && c && is_unary(*c, Unary::linear) && c->a == c->b && d &&
+                 multiplies_by(*d, root)) {
+        const float factor = 2 * c->a;  // x * (1 + erf(x / sqrt(2))) is twice the function
+        replace(4, PointOp::of(Unary::gelu));
+        if (factor != 1.f) chain.insert(chain.begin() + 1, PointOp::of(Unary::linear, factor, 0.f));
       } else if (is_unary(a, Unary::linear) && is_unary(b, Unary::linear) && !rounds(a.b)) {
         replace(2, PointOp::of(Unary::linear, a.a * b.a, a.b * b.a + b.b));
       }

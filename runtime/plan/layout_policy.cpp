@@ -46,7 +46,8 @@ bool has_fast_convolution(onednn::Layout layout) {
 // Winograd's method, one for each point of each tile, and what its transforms cost, which is done for each
 // channel once and so weighs more with few of them; and all points' weights are read from memory, which takes
 // as long as kMemory of their products. Threads share the products, not the memory.
-int winograd_tile(const ConvolutionParams& p, const Dims& x, const Dims& y, int threads) {
+int winograd_tile(const ConvolutionParams& p, const Dims& x, const Dims& y, int threads,
+                  std::optional<int> measured) {
   const auto all = [](const Dims& dims, int64_t v) {
     return std::ranges::all_of(dims, [v](int64_t d) { return d == v; });
   };
@@ -56,6 +57,7 @@ int winograd_tile(const ConvolutionParams& p, const Dims& x, const Dims& y, int 
   // A reorder to blocks would cost more than is won.
   constexpr int64_t kLeastChannels = 16;
   if (x[1] < kLeastChannels || y[1] < kLeastChannels || y[0] * y[2] * y[3] == 0) return 0;
+  if (measured == 0 || measured == 2 || measured == 4) return *measured;
   constexpr double kMemory = 7, kTransform = 12, kGain = 1.1;
   const double channels = 1 / static_cast<double>(x[1]) + 1 / static_cast<double>(y[1]);
   double best = 9 * (static_cast<double>(y[0] * y[2] * y[3]) / threads + kMemory) / kGain;
@@ -82,7 +84,17 @@ bool runs_as_1x1(const ConvolutionParams& p, const Dims& x, const Dims& y, onedn
          all(w.pads_end, 0) && std::ranges::count(x, 0) == 0 && std::ranges::count(y, 0) == 0;
 }
 
-onednn::Layout choose_layout() {
+onednn::Layout choose_layout(std::optional<TunedLayout> measured) {
+  if (measured) {
+    switch (*measured) {
+      case TunedLayout::blocked16:
+        return onednn::Layout::blocked16;
+      case TunedLayout::blocked8:
+        return onednn::Layout::blocked8;
+      case TunedLayout::channels_last:
+        return onednn::Layout::channels_last;
+    }
+  }
   static const onednn::Layout choice = [] {
     for (onednn::Layout layout : {onednn::Layout::blocked16, onednn::Layout::blocked8}) {
       if (has_fast_convolution(layout)) return layout;

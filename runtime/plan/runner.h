@@ -17,6 +17,7 @@
 #include "runtime/plan/plan.h"
 #include "runtime/plan/plan_cache.h"
 #include "runtime/plan/region.h"
+#include "runtime/plan/tuning.h"
 
 namespace plica {
 
@@ -25,7 +26,8 @@ class Runner;
 // What the runners of a model share. Outlives them and their plans.
 class Programs {
  public:
-  explicit Programs(size_t cached_plans, bool exact = false) : cached_plans_(cached_plans), exact_(exact) {}
+  explicit Programs(size_t cached_plans, bool exact = false, std::shared_ptr<const Tuning> tuning = nullptr)
+      : cached_plans_(cached_plans), exact_(exact), tuning_(std::move(tuning)) {}
   ~Programs();
 
   // That of a subgraph.
@@ -37,10 +39,13 @@ class Programs {
   size_t cached_plans() const { return cached_plans_; }
   // Sums are those of the operators' definitions: no method that computes them otherwise.
   bool exact() const { return exact_; }
+  // Choices by measurement; null: none.
+  const Tuning* tuning() const { return tuning_.get(); }
 
  private:
   size_t cached_plans_;
   bool exact_;
+  std::shared_ptr<const Tuning> tuning_;
   mutable ConstantCache constants_;
   const std::shared_ptr<ResultPool> results_ = ResultPool::make();
   mutable std::mutex mutex_;

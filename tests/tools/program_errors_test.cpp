@@ -11,7 +11,7 @@ using Errors = ProgramTest;
 TEST_F(Errors, HelpAndVersion) {
   const Outcome help = plica({"--help"});
   EXPECT_EQ(help.code, 0);
-  for (const char* command : {"run", "optimize", "inspect", "bench", "profile", "test", "evaluate", "check",
+  for (const char* command : {"run", "optimize", "inspect", "bench", "tune", "profile", "test", "evaluate", "check",
                               "list-ops", "list-rules", "version"}) {
     EXPECT_THAT(help.out, HasSubstr(command));
     EXPECT_EQ(plica({command, "--help"}).code, 0) << command;

@@ -10,4 +10,5 @@
 #include "plica/report.h"   // IWYU pragma: export
 #include "plica/session.h"  // IWYU pragma: export
 #include "plica/tensor.h"   // IWYU pragma: export
+#include "plica/tuning.h"   // IWYU pragma: export
 #include "plica/version.h"  // IWYU pragma: export

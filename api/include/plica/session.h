@@ -23,6 +23,9 @@ struct SessionOptions {
   // the direct sum, relative to the largest values nearby; an infinity or NaN among its inputs reaches 4x4 outputs.
   // Exact: it is not used.
   bool exact = false;
+  // A file of choices by measurement (plica/tuning.h); empty: none. One for another CPU or version is not used, and
+  // Session::tuning_note() says so; one that can't be read or is broken is an error.
+  std::string tuning;
   size_t cached_plans = 64;  // sets of input shapes whose plans are kept; the least recently used goes
 };
 
@@ -31,6 +34,9 @@ int default_threads();  // what 0 threads means here and now
 // The multiply-adds of float32 that this machine does now on so many threads (0: default_threads()), in GFLOP/s, a
 // multiply-add counted as two. Measures for some 0.1 s.
 double measure_peak_gflops(int threads = 0);
+
+struct TuneOptions;
+struct TuneReport;
 
 class Session {
  public:
@@ -74,6 +80,10 @@ class Session {
   Plan plan(const TensorMap& inputs) const;
   // Runs `runs` times. Reading the clock costs some 50 ns a step.
   Profile profile(const TensorMap& inputs, int runs = 1) const;
+  // Measures what is fastest for inputs of these shapes, and keeps it in a file (plica/tuning.h).
+  static TuneReport tune(const Model& model, const TensorMap& inputs, const TuneOptions& options);
+  // Why the tuning file is not used; empty when it is, or there is none.
+  const std::string& tuning_note() const;
 
  private:
   struct Impl;
