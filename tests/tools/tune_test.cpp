@@ -25,8 +25,8 @@ TEST_F(TuneCommand, TunedRunsGiveTheSameResults) {
     ASSERT_EQ(plica(untuned).code, 0);
     ASSERT_EQ(plica(tuned).code, 0);
     const std::string a = slurp(path("untuned.npz")), b = slurp(path("tuned.npz"));
-    const NamedArrays expected = parse_npz(std::as_bytes(std::span(a)));
-    const NamedArrays actual = parse_npz(std::as_bytes(std::span(b)));
+    const tools::NamedArrays expected = tools::parse_npz(std::as_bytes(std::span(a)));
+    const tools::NamedArrays actual = tools::parse_npz(std::as_bytes(std::span(b)));
     ASSERT_EQ(expected.size(), actual.size());
     for (size_t i = 0; i < expected.size(); ++i) {
       const Tensor &x = expected[i].second, &y = actual[i].second;
