@@ -51,8 +51,8 @@ TEST_F(TuneCommand, AnotherMachinesFileIsNotUsedABrokenOneIsAnError) {
   EXPECT_EQ(outcome.code, 0);
   EXPECT_THAT(outcome.err, HasSubstr("abacus"));
   write("broken.json", "{");
-  expect_failure(4, {"run", kDigits, "--tuned=broken.json"}, "broken.json");
-  expect_failure(4, {"tune", kDigits, "--cache", "broken.json"}, "broken.json");
+  expect_failure(4, {"run", kDigits, "-q", "--tuned=broken.json"}, "broken.json");
+  expect_failure(4, {"tune", kDigits, "-q", "--cache", "broken.json"}, "broken.json");
 }
 
 }  // namespace
