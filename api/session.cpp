@@ -65,6 +65,7 @@ Session::Plan Session::plan(const TensorMap& inputs) const {
   PlanInfo info = impl_->executor.describe(inputs);
   Plan plan;
   plan.arena_bytes = info.arena_bytes;
+  plan.arena_lower_bound = info.arena_lower_bound;
   plan.constant_bytes = info.constant_bytes;
   for (StepInfo& step : info.steps) plan.steps.push_back(to_step(std::move(step)));
   return plan;

@@ -52,29 +52,31 @@ def describe(path, dims):
     return value.name, shape, dtype, [output.name for output in model.graph.output]
 
 
-def prepare_onnxruntime(path, threads, name, xs, _outputs):
+def prepare_onnxruntime(path, threads, name, xs, _outputs, streams):
     import onnxruntime as ort
 
     ort.set_default_logger_severity(4)
     options = ort.SessionOptions()
     options.intra_op_num_threads = threads
     session = ort.InferenceSession(path, options, providers=["CPUExecutionProvider"])
-    return lambda x: session.run(None, {name: x})
+    return [lambda x: session.run(None, {name: x})] * streams
 
 
-def prepare_openvino(path, threads, _name, xs, _outputs):
+def prepare_openvino(path, threads, _name, xs, _outputs, streams):
     import openvino
 
     core = openvino.Core()
     model = core.read_model(path)
     varying = [len(set(dims)) > 1 for dims in zip(*(x.shape for x in xs))]
     model.reshape({0: [-1 if varies else d for varies, d in zip(varying, xs[0].shape)]})
-    settings = {"INFERENCE_NUM_THREADS": threads, "PERFORMANCE_HINT": "LATENCY", "INFERENCE_PRECISION_HINT": "f32"}
-    request = core.compile_model(model, "CPU", settings).create_infer_request()
-    return lambda x: request.infer([x])
+    settings = {"INFERENCE_NUM_THREADS": threads * streams, "INFERENCE_PRECISION_HINT": "f32"}
+    settings |= {"NUM_STREAMS": streams} if streams > 1 else {"PERFORMANCE_HINT": "LATENCY"}
+    compiled = core.compile_model(model, "CPU", settings)
+    requests = [compiled.create_infer_request() for _ in range(streams)]
+    return [lambda x, request=request: request.infer([x]) for request in requests]
 
 
-def prepare_mnn(path, threads, name, xs, outputs):
+def prepare_mnn(path, threads, name, xs, outputs, _streams):
     import MNN
 
     with tempfile.TemporaryDirectory() as directory:
@@ -92,7 +94,7 @@ def prepare_mnn(path, threads, name, xs, outputs):
         results = net.forward([value])
         return [r.read() for r in (results if isinstance(results, list) else [results])]
 
-    return run
+    return [run]
 
 
 def child(peer, path, threads, shapes, streams, seconds):
@@ -106,7 +108,7 @@ def child(peer, path, threads, shapes, streams, seconds):
     else:
         xs = [random.standard_normal(s).astype(dtype) for s in shapes or [shape]]
     prepare = {"onnxruntime": prepare_onnxruntime, "openvino": prepare_openvino, "mnn": prepare_mnn}[peer]
-    runs = [prepare(path, threads, name, xs, outputs) for _ in range(streams)]
+    runs = prepare(path, threads, name, xs, outputs, streams)
 
     def timed(run, x):
         start = time.perf_counter()

@@ -206,10 +206,19 @@ int profile(const ProfileOptions& options) {
 
     if (!options.trace.empty()) write_output(options.trace, to_trace(profile));
     const std::vector<StepTimes> steps = summarize(profile);
+    const Session::Plan plan = session.plan(inputs);
     if (options.json) {
-      print_json(to_json(profile, steps, options, peak));
+      Json root = to_json(profile, steps, options, peak);
+      root["arena_bytes"] = plan.arena_bytes;
+      root["arena_lower_bound"] = plan.arena_lower_bound;
+      root["constant_bytes"] = plan.constant_bytes;
+      print_json(root);
     } else {
       print_tables(profile, steps, options, peak);
+      print("arena {} (no plan of these steps takes less than {}), packed weights {}\n",
+            human_bytes(static_cast<double>(plan.arena_bytes)),
+            human_bytes(static_cast<double>(plan.arena_lower_bound)),
+            human_bytes(static_cast<double>(plan.constant_bytes)));
     }
     return kOk;
   });

@@ -117,6 +117,7 @@ void emit_blocked(PlanBuilder& builder, const LoweredOp& op, StepInfo info, std:
   }
   std::vector<BlockedLink> chain;
   std::optional<Placement> in_place;  // the memory of an operand that nothing else reads
+  if (allowed == InPlace::source && builder.dies_here(operands[0])) in_place = operands[0];
   for (const PointOp& link : op.chain) {
     if (link.is_unary) {
       chain.push_back({link, -1, false});
@@ -127,7 +128,8 @@ void emit_blocked(PlanBuilder& builder, const LoweredOp& op, StepInfo info, std:
     std::optional<Placement> operand;
     const bool full = value.dims == y;
     if (full) {
-      const bool bears = allowed == InPlace::any || (chain.empty() && link.binary == Binary::add);
+      const bool bears = allowed == InPlace::any ||
+                         (allowed == InPlace::first_sum && chain.empty() && link.binary == Binary::add);
       if (bears && !in_place && !value.constant.defined()) {
         const Placement where = builder.placement(link.operand);
         if (where.desc && onednn::same_placement(*where.desc, destination) && builder.dies_here(where))

@@ -50,8 +50,9 @@ class BlockedChain {
 using MakeBlockedKernel =
     std::function<std::unique_ptr<const Kernel>(bool has_bias, std::vector<BlockedLink>)>;
 
-// Which operands of a chain a kernel reads before it writes the result there.
-enum class InPlace { any, first_sum };
+// What a kernel reads before it writes the result there: any operand of the chain, one that is added first,
+// or operand 0.
+enum class InPlace { any, first_sum, source };
 
 // Adds the bias (input 2), the chain's operands and the result to `operands`, and emits the step. The result
 // takes the memory of an operand that nothing else reads, if the kernel bears it. Links that need operands of

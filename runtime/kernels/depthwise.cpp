@@ -1,9 +1,11 @@
-// Depthwise convolutions by a kernel of our own.
+// Depthwise convolutions, and affines by channel, by a kernel of our own.
 #include <algorithm>
 
+#include "engine/core/checked.h"
 #include "engine/core/parallel.h"
 #include "runtime/kernels/depthwise_kernel.h"
 #include "runtime/kernels/families.h"
+#include "runtime/kernels/post_ops.h"
 
 namespace plica {
 
@@ -38,6 +40,49 @@ bool build_depthwise(PlanBuilder& builder, const LoweredOp& op, const Convolutio
   const Placement packed = builder.packed(weights, fmt::format("depthwise, blocks of {}", shape.block),
                                           [&] { return depthwise_weights(weights.data<float>(), shape); });
   emit_blocked(builder, op, {"Conv", node_names(op), "depthwise", ""}, {source, packed}, InPlace::first_sum,
+               [&](bool has_bias, std::vector<BlockedLink> chain) {
+                 return std::make_unique<DepthwiseKernel>(shape, has_bias, std::move(chain),
+                                                          current_threads());
+               });
+  return true;
+}
+
+// A factor for each channel [and a shift], and what the chain goes on with: a window of 1x1, whose chain runs
+// while the results are in registers or in the cache.
+bool build_affine(PlanBuilder& builder, const LoweredOp& op) {
+  const LoweredValue& x = builder.value(op.inputs[0]);
+  const onednn::Layout layout = builder.layout();
+  const Placement from = builder.placement(op.inputs[0]);
+  if ((layout != onednn::Layout::blocked8 && layout != onednn::Layout::blocked16) || x.dims.size() != 4 ||
+      x.type != DataType::float32 || x.dims != builder.value(op.outputs[0]).dims || !from.desc ||
+      !onednn::same_placement(*from.desc, onednn::desc_of(x.dims, layout)) || checked_elements(x.dims) == 0)
+    return false;
+  const auto by_channel = [&](size_t i, Binary function) {
+    if (i >= op.chain.size() || op.chain[i].is_unary || op.chain[i].binary != function) return false;
+    const LoweredValue& operand = builder.value(op.chain[i].operand);
+    return operand.constant.defined() && operand.type == DataType::float32 &&
+           aligned_dims(operand.dims, 4) == Dims{1, x.dims[1], 1, 1};
+  };
+  if (x.dims[1] == 1 || !by_channel(0, Binary::mul)) return false;
+  LoweredOp affine = op;
+  affine.inputs = {op.inputs[0], op.chain[0].operand};
+  if (by_channel(1, Binary::add)) affine.inputs.push_back(op.chain[1].operand);
+  affine.chain.erase(affine.chain.begin(),
+                     affine.chain.begin() + static_cast<std::ptrdiff_t>(affine.inputs.size()) - 1);
+
+  constexpr int64_t kShortPlane = 1024;  // which is one row
+  DepthwiseShape shape;
+  shape.batch = x.dims[0];
+  shape.channels = x.dims[1];
+  const bool flat = x.dims[2] * x.dims[3] <= kShortPlane;
+  shape.in_height = shape.out_height = flat ? 1 : x.dims[2];
+  shape.in_width = shape.out_width = flat ? x.dims[2] * x.dims[3] : x.dims[3];
+  shape.block = layout == onednn::Layout::blocked8 ? 8 : 16;
+  shape.window = 1;
+  const Tensor& factors = builder.value(affine.inputs[1]).constant;
+  const Placement packed = builder.packed(factors, fmt::format("depthwise, blocks of {}", shape.block),
+                                          [&] { return depthwise_weights(factors.data<float>(), shape); });
+  emit_blocked(builder, affine, {"Pointwise", node_names(op), "affine", ""}, {from, packed}, InPlace::source,
                [&](bool has_bias, std::vector<BlockedLink> chain) {
                  return std::make_unique<DepthwiseKernel>(shape, has_bias, std::move(chain),
                                                           current_threads());

@@ -93,6 +93,8 @@ PLICA_INLINE void compute_row_of(const DepthwiseShape& s, const Row& row) {
 template <class S>
 PLICA_INLINE void compute_row_body(const DepthwiseShape& s, const Row& row) {
   switch (s.window * 2 + s.stride_along) {
+    case 3:
+      return compute_row_of<S, 1, 1>(s, row);
     case 7:
       return compute_row_of<S, 3, 1>(s, row);
     case 8:
@@ -113,7 +115,8 @@ PLICA_FOR_BLOCK(s.block, compute_row, (const DepthwiseShape& s, const Row& row),
 }  // namespace
 
 bool has_depthwise_kernel(int64_t window, int64_t stride_along) {
-  return (window == 3 || window == 5 || window == 7) && (stride_along == 1 || stride_along == 2);
+  return (window == 1 && stride_along == 1) ||
+         ((window == 3 || window == 5 || window == 7) && (stride_along == 1 || stride_along == 2));
 }
 
 Tensor depthwise_weights(const float* weights, const DepthwiseShape& s) {

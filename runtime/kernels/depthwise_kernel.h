@@ -1,5 +1,5 @@
 // Depthwise convolutions of 3x3, 5x5 and 7x7 windows, each channel by a filter of its own, with stride 1 or 2
-// along rows and any down them.
+// along rows and any down them; and of 1x1 with stride 1 along rows, which are affines by channel.
 // The layout is blocked by channels, [N, C / block, H, W, block], block 8 or 16. A row of results is computed
 // in registers some columns at a time, and its chain while it is in the first-level cache.
 #pragma once

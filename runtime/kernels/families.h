@@ -30,6 +30,8 @@ void build_channel_gather(PlanBuilder& builder, const LoweredOp& op, const Chann
 void build_transpose(PlanBuilder& builder, const LoweredOp& op, const TransposeParams& params);
 void build_slice(PlanBuilder& builder, const LoweredOp& op, const SliceParams& params);
 void build_resample(PlanBuilder& builder, const LoweredOp& op, const ResampleParams& params);
+// A pointwise chain that begins with an affine by channel in the blocked layout; false: it does not.
+bool build_affine(PlanBuilder& builder, const LoweredOp& op);
 void build_pointwise(PlanBuilder& builder, const LoweredOp& op);
 void build_view(PlanBuilder& builder, const LoweredOp& op);
 // By the kernel of engine/ops, on row-major tensors; also for operations whose shapes only the run knows.

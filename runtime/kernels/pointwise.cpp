@@ -89,6 +89,7 @@ void build_chain(PlanBuilder& builder, const LoweredOp& op, size_t first, const 
 }
 
 void build_pointwise(PlanBuilder& builder, const LoweredOp& op) {
+  if (build_affine(builder, op)) return;
   Placement from = builder.placement(op.inputs[0]);
   const Dims& dims = builder.value(op.outputs[0]).dims;
   // A row-major operand follows the layout of the others.

@@ -117,7 +117,8 @@ bool PlanBuilder::is_small(const LoweredOp& op) const {
   double elements = 0;
   for (int v : reads_of(op)) {
     if (graph_.value(v).dynamic) return false;
-    if (!graph_.value(v).constant.defined())
+    // What engine/ops does with constants is not known here; its loops decide for themselves too.
+    if (!graph_.value(v).constant.defined() || op.is<EvaluateParams>())
       elements += static_cast<double>(checked_elements(graph_.value(v).dims));
   }
   double result = 0;

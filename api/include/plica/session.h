@@ -51,8 +51,9 @@ class Session {
   };
   struct Plan {
     std::vector<Step> steps;
-    size_t arena_bytes = 0;     // one run's intermediate tensors
-    size_t constant_bytes = 0;  // packed weights
+    size_t arena_bytes = 0;        // one run's intermediate tensors
+    size_t arena_lower_bound = 0;  // those that are needed at one time, at least
+    size_t constant_bytes = 0;     // packed weights
   };
 
   // How long the steps of some runs took.
