@@ -102,6 +102,22 @@ TEST_F(Commands, BenchGivesWhatPeersReads) {
             0);
 }
 
+TEST_F(Commands, BenchOfStreamsAndSizes) {
+  const json streams = parse_json(plica({"bench", kDigits, "--duration", "0", "--streams", "3", "--threads",
+                                         "1", "--shape", "image:1x1x8x8", "--json"}));
+  EXPECT_EQ(streams["streams"], 3);
+  EXPECT_GE(streams["runs"], 3 * 5);
+  EXPECT_GT(streams["runs_per_second"], 0);
+  const json sweep =
+      parse_json(plica({"bench", kDigits, "--duration", "0", "--sweep", "image:1..7..3x1x8x8", "--json"}));
+  EXPECT_EQ(sweep["sizes"], 3);  // 1, 4, 7
+  EXPECT_EQ(sweep["runs"].get<int>() % 3, 0);
+  EXPECT_GT(sweep["new_size_ms"]["median"], 0);
+  for (const char* bad :
+       {"image:7..1x1x8x8", "image:1..7..0x1x8x8", "image:1..ax1x8x8", "image:0..99999x1x8x8"})
+    EXPECT_EQ(plica({"bench", kDigits, "--sweep", bad}).code, 2) << bad;
+}
+
 TEST_F(Commands, EvaluateComparesModels) {
   const json result = parse_json(plica({"evaluate", kDigits, "--data", kTestData, "--fold", "--json"}));
   ASSERT_EQ(result["models"].size(), 2u);
