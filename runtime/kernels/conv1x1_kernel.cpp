@@ -39,8 +39,8 @@ struct Piece {
   float low, high;
 };
 
-// The results of kPixels by kVectors vectors S, and half of one more whose other half is
-// filled with zeros, unless Half is S.
+// The results of kPixels by kVectors vectors S, and half of one more whose other half is filled with zeros,
+// unless Half is S.
 template <class S, class Half, int kVectors, int kPixels>
 PLICA_INLINE void multiply(const Piece& p, int64_t pixel, const float* next, int64_t step) {
   using Vec = typename S::Vec;
@@ -214,8 +214,9 @@ void Conv1x1Kernel::run(const Arguments& arguments) const {
                 out_blocks = (s.out_channels + block - 1) / block;
   const int64_t pixel_blocks = (s.pixels + pixel_block_ - 1) / pixel_block_, groups = units.groups(s);
   const int64_t tasks = s.batch * pixel_blocks * groups;
-  const bool zeros_change = start.low > 0 || start.high < 0;
-  const bool finish = chain_.has_rest() || (s.out_channels % block != 0 && zeros_change);
+  // Lanes that are no channels are zeros already where vectors fill blocks and the bounds let zeros be.
+  const bool zeros = units.lanes == block && start.low <= 0 && start.high >= 0;
+  const bool finish = chain_.has_rest() || (s.out_channels % block != 0 && !zeros);
   parallel_for(threads_, 1, [&](int64_t begin, int64_t end) {
     for (int64_t thread = begin; thread < end; ++thread) {
       float* const scratch = static_cast<float*>(arguments.scratch) + thread * thread_floats();

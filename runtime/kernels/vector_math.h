@@ -354,7 +354,7 @@ struct Vectors {
   }
 };
 
-// The best instruction set of this CPU that code here is compiled for.
+// The best instruction set of this CPU that code here is compiled for, within ONEDNN_MAX_CPU_ISA.
 enum class Isa { baseline, avx2, avx512 };
 Isa best_isa();
 
