@@ -29,8 +29,10 @@ bool lower_affine(Lowerer& l, const ConvolutionParams& p) {
     return false;
   Dims dims(l.in(0).dims.size(), 1);
   dims[1] = channels;
-  PointChain chain = {PointOp::of(Binary::mul, l.graph.add_constant(w->reshaped(dims)))};
-  if (bias) chain.push_back(PointOp::of(Binary::add, l.graph.add_constant(bias->reshaped(dims))));
+  // Both before a value is added: the pointers are into the list of them.
+  Tensor factors = w->reshaped(dims), shift = bias ? bias->reshaped(dims) : Tensor();
+  PointChain chain = {PointOp::of(Binary::mul, l.graph.add_constant(std::move(factors)))};
+  if (shift.defined()) chain.push_back(PointOp::of(Binary::add, l.graph.add_constant(std::move(shift))));
   l.become(PointwiseParams{}, {l.op.inputs[0]}, std::move(chain));
   return true;
 }

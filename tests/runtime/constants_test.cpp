@@ -16,8 +16,10 @@ TEST(ConstantCache, SharesAndForgets) {
   const auto first = cache.get(kept, "twice", twice(kept));
   EXPECT_EQ(first->packed.data<float>()[1], 4.f);
   std::list<Tensor> all;  // alive, so that each has an address of its own
-  for (int i = 0; i < 1000; ++i)
-    cache.get(all.emplace_back(Tensor::vector({0.f, 1.f})), "twice", twice(all.back()));
+  for (int i = 0; i < 1000; ++i) {
+    const Tensor& t = all.emplace_back(Tensor::vector({0.f, 1.f}));
+    cache.get(t, "twice", twice(t));
+  }
   EXPECT_LE(cache.size(), 64u);
   EXPECT_EQ(cache.get(kept, "twice", twice(kept)), first);
   EXPECT_NE(cache.get(kept, "same", [&] { return kept; }), first);
