@@ -19,7 +19,7 @@ bool build_conv1x1(PlanBuilder& builder, const LoweredOp& op, const ConvolutionP
   shape.in_channels = x[1];
   shape.out_channels = y[1];
   shape.pixels = y[2] * y[3];
-  shape.block = layout == onednn::Layout::blocked8 ? 8 : 16;
+  shape.block = block_of(layout);
   shape.scaled = p.scaled;
 
   std::vector<Placement> operands = {

@@ -8,14 +8,29 @@
 #include "runtime/kernels/post_ops.h"
 
 namespace plica {
+namespace {
+
+// Input 1 of the operation holds the filters.
+void emit_depthwise(PlanBuilder& builder, const LoweredOp& op, StepInfo info, const Placement& source,
+                    const DepthwiseShape& shape, InPlace in_place) {
+  const Tensor& filters = builder.value(op.inputs[1]).constant;
+  const Placement packed = builder.packed(filters, fmt::format("depthwise, blocks of {}", shape.block),
+                                          [&] { return depthwise_weights(filters.data<float>(), shape); });
+  emit_blocked(builder, op, std::move(info), {source, packed}, in_place,
+               [&](bool has_bias, std::vector<BlockedLink> chain) {
+                 return std::make_unique<DepthwiseKernel>(shape, has_bias, std::move(chain),
+                                                          current_threads());
+               });
+}
+
+}  // namespace
 
 bool build_depthwise(PlanBuilder& builder, const LoweredOp& op, const ConvolutionParams& p) {
   const Dims& x = builder.value(op.inputs[0]).dims;
   const Dims& y = builder.value(op.outputs[0]).dims;
   const Tensor& weights = builder.value(op.inputs[1]).constant;
   const onednn::Layout layout = builder.layout();
-  if (layout != onednn::Layout::blocked8 && layout != onednn::Layout::blocked16) return false;
-  if (builder.choice().tile == 0) return false;
+  if (block_of(layout) == 1 || builder.choice().tile == 0) return false;
   const Window& w = p.window;
   if (!weights.defined() || x.size() != 4 || p.groups != x[1] || x[1] != y[1] || w.kernel[0] != w.kernel[1] ||
       w.dilations != Dims{1, 1} || !has_depthwise_kernel(w.kernel[0], w.strides[1]) ||
@@ -31,19 +46,13 @@ bool build_depthwise(PlanBuilder& builder, const LoweredOp& op, const Convolutio
   shape.out_width = y[3];
   shape.pad_top = w.pads_begin[0];
   shape.pad_left = w.pads_begin[1];
-  shape.block = layout == onednn::Layout::blocked8 ? 8 : 16;
+  shape.block = block_of(layout);
   shape.window = static_cast<int>(w.kernel[0]);
   shape.stride_down = w.strides[0];
   shape.stride_along = w.strides[1];
 
-  const Placement source = builder.in_layout(op.inputs[0], onednn::desc_of(x, layout));
-  const Placement packed = builder.packed(weights, fmt::format("depthwise, blocks of {}", shape.block),
-                                          [&] { return depthwise_weights(weights.data<float>(), shape); });
-  emit_blocked(builder, op, {"Conv", node_names(op), "depthwise", ""}, {source, packed}, InPlace::first_sum,
-               [&](bool has_bias, std::vector<BlockedLink> chain) {
-                 return std::make_unique<DepthwiseKernel>(shape, has_bias, std::move(chain),
-                                                          current_threads());
-               });
+  emit_depthwise(builder, op, {"Conv", node_names(op), "depthwise", ""},
+                 builder.in_layout(op.inputs[0], onednn::desc_of(x, layout)), shape, InPlace::first_sum);
   return true;
 }
 
@@ -53,8 +62,8 @@ bool build_affine(PlanBuilder& builder, const LoweredOp& op) {
   const LoweredValue& x = builder.value(op.inputs[0]);
   const onednn::Layout layout = builder.layout();
   const Placement from = builder.placement(op.inputs[0]);
-  if ((layout != onednn::Layout::blocked8 && layout != onednn::Layout::blocked16) || x.dims.size() != 4 ||
-      x.type != DataType::float32 || x.dims != builder.value(op.outputs[0]).dims || !from.desc ||
+  if (block_of(layout) == 1 || x.dims.size() != 4 || x.type != DataType::float32 ||
+      x.dims != builder.value(op.outputs[0]).dims || !from.desc ||
       !onednn::same_placement(*from.desc, onednn::desc_of(x.dims, layout)) || checked_elements(x.dims) == 0)
     return false;
   const auto by_channel = [&](size_t i, Binary function) {
@@ -77,16 +86,9 @@ bool build_affine(PlanBuilder& builder, const LoweredOp& op) {
   const bool flat = x.dims[2] * x.dims[3] <= kShortPlane;
   shape.in_height = shape.out_height = flat ? 1 : x.dims[2];
   shape.in_width = shape.out_width = flat ? x.dims[2] * x.dims[3] : x.dims[3];
-  shape.block = layout == onednn::Layout::blocked8 ? 8 : 16;
+  shape.block = block_of(layout);
   shape.window = 1;
-  const Tensor& factors = builder.value(affine.inputs[1]).constant;
-  const Placement packed = builder.packed(factors, fmt::format("depthwise, blocks of {}", shape.block),
-                                          [&] { return depthwise_weights(factors.data<float>(), shape); });
-  emit_blocked(builder, affine, {"Pointwise", node_names(op), "affine", ""}, {from, packed}, InPlace::source,
-               [&](bool has_bias, std::vector<BlockedLink> chain) {
-                 return std::make_unique<DepthwiseKernel>(shape, has_bias, std::move(chain),
-                                                          current_threads());
-               });
+  emit_depthwise(builder, affine, {"Pointwise", node_names(op), "affine", ""}, from, shape, InPlace::source);
   return true;
 }
 

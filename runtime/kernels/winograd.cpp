@@ -13,7 +13,7 @@ bool build_winograd(PlanBuilder& builder, const LoweredOp& op, const Convolution
   const Tensor& weights = builder.value(op.inputs[1]).constant;
   const onednn::Layout layout = builder.layout();
   if (builder.programs().exact() || !weights.defined()) return false;
-  if (layout != onednn::Layout::blocked8 && layout != onednn::Layout::blocked16) return false;
+  if (block_of(layout) == 1) return false;
   const int tile = winograd_tile(p, x, y, current_threads(), builder.choice().tile);
   if (tile == 0) return false;
 
@@ -27,7 +27,7 @@ bool build_winograd(PlanBuilder& builder, const LoweredOp& op, const Convolution
   shape.out_width = y[3];
   shape.pad_top = p.window.pads_begin[0];
   shape.pad_left = p.window.pads_begin[1];
-  shape.block = layout == onednn::Layout::blocked8 ? 8 : 16;
+  shape.block = block_of(layout);
   shape.tile = tile;
 
   const Placement source = builder.in_layout(op.inputs[0], onednn::desc_of(x, layout));

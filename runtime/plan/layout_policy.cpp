@@ -40,6 +40,10 @@ bool has_fast_convolution(onednn::Layout layout) {
       .has_value();
 }
 
+bool all(const Dims& dims, int64_t v) {
+  return std::ranges::all_of(dims, [v](int64_t d) { return d == v; });
+}
+
 }  // namespace
 
 // Time is counted in that of a multiply-add at each input and output channel. Directly, 9 for each output. By
@@ -48,9 +52,6 @@ bool has_fast_convolution(onednn::Layout layout) {
 // as long as kMemory of their products. Threads share the products, not the memory.
 int winograd_tile(const ConvolutionParams& p, const Dims& x, const Dims& y, int threads,
                   std::optional<int> measured) {
-  const auto all = [](const Dims& dims, int64_t v) {
-    return std::ranges::all_of(dims, [v](int64_t d) { return d == v; });
-  };
   const Window& w = p.window;
   if (p.groups != 1 || x.size() != 4 || !all(w.kernel, 3) || !all(w.strides, 1) || !all(w.dilations, 1))
     return 0;
@@ -75,9 +76,6 @@ int winograd_tile(const ConvolutionParams& p, const Dims& x, const Dims& y, int 
 }
 
 bool runs_as_1x1(const ConvolutionParams& p, const Dims& x, const Dims& y, onednn::Layout layout) {
-  const auto all = [](const Dims& dims, int64_t v) {
-    return std::ranges::all_of(dims, [v](int64_t d) { return d == v; });
-  };
   const Window& w = p.window;
   return (layout == onednn::Layout::blocked8 || layout == onednn::Layout::blocked16) && x.size() == 4 &&
          p.groups == 1 && !p.transposed && all(w.kernel, 1) && all(w.strides, 1) && all(w.pads_begin, 0) &&
