@@ -43,6 +43,19 @@ struct Ending {
     S::min(v, high);
     S::store(y + at, v);
   }
+  // The first `count` lanes only; all, if there are so many.
+  PLICA_INLINE void store_first(const Vec& sum, float* y, int64_t at, int64_t count) const {
+    if (count >= S::kLanes) return store(sum, y, at);
+    Vec v = sum;
+    if (add) {
+      Vec a{};
+      S::load_first(a, add + at, count);
+      v += a;
+    }
+    S::max(v, low);
+    S::min(v, high);
+    S::store_first(y + at, v, count);
+  }
 };
 
 }  // namespace plica::simd

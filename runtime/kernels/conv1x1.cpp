@@ -28,10 +28,12 @@ bool build_conv1x1(PlanBuilder& builder, const LoweredOp& op, const ConvolutionP
                      [&] { return conv1x1_weights(weights.data<float>(), shape); })};
   if (p.scaled)
     operands.push_back(builder.in_layout(op.inputs[3], onednn::desc_of({x[0], x[1], 1, 1}, layout)));
-  emit_blocked(builder, op, {"Conv", node_names(op), p.scaled ? "1x1 of scaled" : "1x1", ""},
-               std::move(operands), InPlace::first_sum, [&](bool has_bias, std::vector<BlockedLink> chain) {
-                 return std::make_unique<Conv1x1Kernel>(shape, has_bias, std::move(chain), current_threads());
-               });
+  emit_with_chain(builder, op, blocked_form(builder, op),
+                  {"Conv", node_names(op), p.scaled ? "1x1 of scaled" : "1x1", ""}, std::move(operands),
+                  InPlace::first_sum, [&](bool has_bias, std::vector<KernelLink> chain) {
+                    return std::make_unique<Conv1x1Kernel>(shape, has_bias, std::move(chain),
+                                                           current_threads());
+                  });
   return true;
 }
 

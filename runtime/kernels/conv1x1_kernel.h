@@ -9,7 +9,7 @@
 #include <vector>
 
 #include "engine/core/tensor.h"
-#include "runtime/kernels/blocked_chain.h"
+#include "runtime/kernels/kernel_chain.h"
 
 namespace plica {
 
@@ -26,7 +26,7 @@ class Conv1x1Kernel : public Kernel {
  public:
   // Operands: x, the packed weights, [factors, by image, padded to whole blocks], [bias, padded to whole
   // blocks], those of the links, y.
-  Conv1x1Kernel(const Conv1x1Shape& shape, bool has_bias, std::vector<BlockedLink> chain, int threads);
+  Conv1x1Kernel(const Conv1x1Shape& shape, bool has_bias, std::vector<KernelLink> chain, int threads);
 
   size_t scratch_bytes() const override;
   void run(const Arguments& arguments) const override;
@@ -36,7 +36,7 @@ class Conv1x1Kernel : public Kernel {
 
   Conv1x1Shape shape_;
   bool has_bias_;
-  BlockedChain chain_;
+  KernelChain chain_;
   int threads_;
   int64_t pixel_block_;
 };

@@ -16,11 +16,11 @@ void emit_depthwise(PlanBuilder& builder, const LoweredOp& op, StepInfo info, co
   const Tensor& filters = builder.value(op.inputs[1]).constant;
   const Placement packed = builder.packed(filters, fmt::format("depthwise, blocks of {}", shape.block),
                                           [&] { return depthwise_weights(filters.data<float>(), shape); });
-  emit_blocked(builder, op, std::move(info), {source, packed}, in_place,
-               [&](bool has_bias, std::vector<BlockedLink> chain) {
-                 return std::make_unique<DepthwiseKernel>(shape, has_bias, std::move(chain),
-                                                          current_threads());
-               });
+  emit_with_chain(builder, op, blocked_form(builder, op), std::move(info), {source, packed}, in_place,
+                  [&](bool has_bias, std::vector<KernelLink> chain) {
+                    return std::make_unique<DepthwiseKernel>(shape, has_bias, std::move(chain),
+                                                             current_threads());
+                  });
 }
 
 }  // namespace

@@ -130,7 +130,7 @@ Tensor depthwise_weights(const float* weights, const DepthwiseShape& s) {
   return packed;
 }
 
-DepthwiseKernel::DepthwiseKernel(const DepthwiseShape& shape, bool has_bias, std::vector<BlockedLink> chain,
+DepthwiseKernel::DepthwiseKernel(const DepthwiseShape& shape, bool has_bias, std::vector<KernelLink> chain,
                                  int threads)
     : shape_(shape), has_bias_(has_bias), chain_(std::move(chain)), threads_(threads) {}
 
@@ -140,7 +140,7 @@ void DepthwiseKernel::run(const Arguments& arguments) const {
     return static_cast<float*>(arguments.memory[static_cast<size_t>(operand)]);
   };
   const float *const x = memory(0), *const weights = memory(1), *const bias = has_bias_ ? memory(2) : nullptr;
-  const BlockedChain::Start& start = chain_.start();
+  const KernelChain::Start& start = chain_.start();
   const float* const add = start.add >= 0 ? memory(start.add) : nullptr;
   auto* const y = static_cast<float*>(arguments.memory.back());
   const int64_t in_row = s.in_width * s.block, out_row = s.out_width * s.block, blocks = s.blocks();

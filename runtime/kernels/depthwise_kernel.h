@@ -7,7 +7,7 @@
 #include <vector>
 
 #include "engine/core/tensor.h"
-#include "runtime/kernels/blocked_chain.h"
+#include "runtime/kernels/kernel_chain.h"
 
 namespace plica {
 
@@ -31,14 +31,14 @@ Tensor depthwise_weights(const float* weights, const DepthwiseShape& shape);
 class DepthwiseKernel : public Kernel {
  public:
   // Operands: x, the packed weights, [bias, padded to whole blocks], those of the links, y.
-  DepthwiseKernel(const DepthwiseShape& shape, bool has_bias, std::vector<BlockedLink> chain, int threads);
+  DepthwiseKernel(const DepthwiseShape& shape, bool has_bias, std::vector<KernelLink> chain, int threads);
 
   void run(const Arguments& arguments) const override;
 
  private:
   DepthwiseShape shape_;
   bool has_bias_;
-  BlockedChain chain_;
+  KernelChain chain_;
   int threads_;
 };
 

@@ -5,6 +5,7 @@
 #include "runtime/kernels/families.h"
 #include "runtime/kernels/gemv_kernel.h"
 #include "runtime/kernels/post_ops.h"
+#include "runtime/kernels/rows_product_kernel.h"
 
 namespace plica {
 namespace {
@@ -81,6 +82,32 @@ bool build_gemv(PlanBuilder& builder, const LoweredOp& op, const MatMulParams& p
   return true;
 }
 
+// More rows by constants.
+bool build_rows_product(PlanBuilder& builder, const LoweredOp& op, const MatMulParams& p) {
+  const LoweredValue& b = builder.value(op.inputs[1]);
+  const Dims& y = builder.value(op.outputs[0]).dims;
+  if (!b.constant.defined() || b.dims.size() != 2 || y.size() < 2 || p.transpose_a) return false;
+  RowsProductShape shape;
+  shape.columns = y.back();
+  shape.terms = b.dims[p.transpose_b ? 1 : 0];
+  shape.transposed = p.transpose_b;
+  if (shape.columns == 0 || shape.terms == 0) return false;
+  shape.rows = checked_elements(y) / shape.columns;
+  if (shape.rows == 0) return false;
+  if (op.inputs.size() > 2 && checked_elements(builder.value(op.inputs[2]).dims) != shape.columns)
+    return false;
+  const Placement packed =
+      builder.packed(b.constant, p.transpose_b ? "rows product, transposed" : "rows product",
+                     [&] { return rows_product_weights(b.constant.data<float>(), shape); });
+  emit_with_chain(builder, op, rows_form(builder, op), {"MatMul", node_names(op), "rows", ""},
+                  {builder.row_major(op.inputs[0]), packed}, InPlace::first_sum,
+                  [&](bool has_bias, std::vector<KernelLink> chain) {
+                    return std::make_unique<RowsProductKernel>(shape, has_bias, std::move(chain),
+                                                               current_threads());
+                  });
+  return true;
+}
+
 }  // namespace
 
 void build_matmul(PlanBuilder& builder, const LoweredOp& op, const MatMulParams& p) {
@@ -88,7 +115,7 @@ void build_matmul(PlanBuilder& builder, const LoweredOp& op, const MatMulParams&
   const LoweredValue& b = builder.value(op.inputs[1]);
   const Dims y = builder.value(op.outputs[0]).dims;
   const Dims a_dims = a.dims, b_dims = b.dims;
-  if (build_gemv(builder, op, p)) return;
+  if (build_gemv(builder, op, p) || build_rows_product(builder, op, p)) return;
   for (const bool with_chain : {true, false}) {
     if (b_dims.size() == 2 && y.size() >= 2) {
       const int64_t n = y.back(), m = checked_elements(y) / n;

@@ -34,11 +34,12 @@ bool build_winograd(PlanBuilder& builder, const LoweredOp& op, const Convolution
   const Placement packed =
       builder.packed(weights, fmt::format("winograd {}, blocks of {}", tile, shape.block),
                      [&] { return winograd_weights(weights.data<float>(), shape); });
-  emit_blocked(
-      builder, op, {"Conv", node_names(op), tile == 4 ? "winograd F(4x4,3x3)" : "winograd F(2x2,3x3)", ""},
-      {source, packed}, InPlace::any, [&](bool has_bias, std::vector<BlockedLink> chain) {
-        return std::make_unique<WinogradKernel>(shape, has_bias, std::move(chain), current_threads());
-      });
+  emit_with_chain(builder, op, blocked_form(builder, op),
+                  {"Conv", node_names(op), tile == 4 ? "winograd F(4x4,3x3)" : "winograd F(2x2,3x3)", ""},
+                  {source, packed}, InPlace::any, [&](bool has_bias, std::vector<KernelLink> chain) {
+                    return std::make_unique<WinogradKernel>(shape, has_bias, std::move(chain),
+                                                            current_threads());
+                  });
   return true;
 }
 

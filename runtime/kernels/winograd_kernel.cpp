@@ -253,7 +253,7 @@ PLICA_INLINE void multiply_tiles_body(const Tiles& tiles, int64_t vectors, const
 // Where results go, and what is done to them before.
 struct Results {
   const float* bias;  // or null
-  const std::vector<BlockedLink>& chain;
+  const std::vector<KernelLink>& chain;
   std::span<void* const> memory;
   float* y;
 };
@@ -299,7 +299,7 @@ PLICA_INLINE void transform_outputs_of(const Tiles& tiles, const float* products
         for (int x = 0; x < kTile; ++x) S::store(tile + (y * kTile + x) * S::kLanes, out[x] + bias);
       }
       const int64_t offset = plane + (top * s.out_width + left) * block + lane;
-      for (const BlockedLink& link : results.chain) {
+      for (const KernelLink& link : results.chain) {
         PassOperand operand;
         if (link.operand >= 0) {
           const auto* elements = static_cast<const float*>(results.memory[static_cast<size_t>(link.operand)]);
@@ -400,7 +400,7 @@ Tensor winograd_weights(const float* weights, const WinogradShape& shape) {
   return packed;
 }
 
-WinogradKernel::WinogradKernel(const WinogradShape& shape, bool has_bias, std::vector<BlockedLink> chain,
+WinogradKernel::WinogradKernel(const WinogradShape& shape, bool has_bias, std::vector<KernelLink> chain,
                                int threads)
     : shape_(shape), has_bias_(has_bias), chain_(std::move(chain)), threads_(threads) {
   const Sizes sizes(shape);

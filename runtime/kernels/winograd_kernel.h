@@ -10,7 +10,7 @@
 #include <vector>
 
 #include "engine/core/tensor.h"
-#include "runtime/kernels/blocked_chain.h"
+#include "runtime/kernels/kernel_chain.h"
 #include "runtime/kernels/kernel.h"
 
 namespace plica {
@@ -38,7 +38,7 @@ class WinogradKernel : public Kernel {
  public:
   // Operands of the kernel: x, the transformed weights, [bias, padded to whole blocks], those of the links,
   // y.
-  WinogradKernel(const WinogradShape& shape, bool has_bias, std::vector<BlockedLink> chain, int threads);
+  WinogradKernel(const WinogradShape& shape, bool has_bias, std::vector<KernelLink> chain, int threads);
 
   size_t scratch_bytes() const override;
   void run(const Arguments& arguments) const override;
@@ -46,7 +46,7 @@ class WinogradKernel : public Kernel {
  private:
   WinogradShape shape_;
   bool has_bias_;
-  std::vector<BlockedLink> chain_;
+  std::vector<KernelLink> chain_;
   int threads_;
   int64_t tile_block_;  // tiles whose inputs are transformed before products are made
   bool shares_tiles_;   // the threads share the transformed inputs and divide the output channels

@@ -10,7 +10,7 @@
 #include <vector>
 
 #include "engine/core/parallel.h"
-#include "runtime/kernels/blocked_chain.h"
+#include "runtime/kernels/kernel_chain.h"
 #include "tests/runtime/runtime_test.h"
 
 namespace plica::testing {
@@ -68,7 +68,7 @@ struct BlockedConvolution {
   int64_t terms() const { return (depthwise ? 1 : in_channels) * window * window; }
 
   using Pack = std::function<Tensor(const float* weights)>;
-  using Make = std::function<std::unique_ptr<const Kernel>(std::vector<BlockedLink> chain)>;
+  using Make = std::function<std::unique_ptr<const Kernel>(std::vector<KernelLink> chain)>;
 
   // The largest error must be within that of sums of factor * terms() products.
   void check(uint32_t seed, double factor, const Pack& pack, const Make& make) const {
@@ -86,7 +86,7 @@ struct BlockedConvolution {
     const Tensor packed = pack(weights.data());
     std::vector<void*> memory = {x.values.mutable_raw(), const_cast<void*>(packed.raw())};
     if (bias) memory.push_back(shift.values.mutable_raw());
-    std::vector<BlockedLink> links;
+    std::vector<KernelLink> links;
     const auto with = [&](Binary f, Blocked& operand, bool by_channel) {
       links.push_back({PointOp::of(f, -1), static_cast<int>(memory.size()), by_channel});
       memory.push_back(operand.values.mutable_raw());

@@ -107,8 +107,8 @@ TEST(MatMul, GemmsAndChains) {
       }
     }
   }
-  // What one step computes, and what is a pass of its own after the product.
-  for (const auto& [function, steps] : {std::pair("HardSwish", 2u), std::pair("Sigmoid", 3u)}) {
+  // Whatever the function is, the product's step computes it.
+  for (const std::string function : {"HardSwish", "Sigmoid"}) {
     GraphMaker g(99);
     Value* x = g.input({2, 5, 16});
     Value* h =
@@ -118,7 +118,7 @@ TEST(MatMul, GemmsAndChains) {
                                                 g.constant(g.random({16}))})});
     g.output(y);
     const PlanInfo info = check_against_reference(g, g.feed(), 24 * 16);
-    EXPECT_EQ(info.steps.size(), steps) << steps_of(info);
+    EXPECT_EQ(info.steps.size(), 2u) << steps_of(info);
   }
 }
 

@@ -39,7 +39,7 @@ void check(const BlockedConvolution& c, int tile, uint32_t seed) {
   s.tile = tile;
   c.check(
       seed, kWinogradFactor, [&](const float* weights) { return winograd_weights(weights, s); },
-      [&](std::vector<BlockedLink> chain) {
+      [&](std::vector<KernelLink> chain) {
         return std::make_unique<WinogradKernel>(s, c.bias, std::move(chain), c.threads);
       });
 }

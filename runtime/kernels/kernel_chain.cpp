@@ -1,4 +1,4 @@
-#include "runtime/kernels/blocked_chain.h"
+#include "runtime/kernels/kernel_chain.h"
 
 #include <algorithm>
 
@@ -11,19 +11,17 @@
 namespace plica {
 namespace {
 
-// A value as one float for each channel, those of the last block filled up; nullopt when it is none of
-// channels.
-std::optional<Placement> by_channel(PlanBuilder& builder, const LoweredOp& op, int v, const Dims& result) {
+// A value as one float for each channel; nullopt when it is none of channels.
+std::optional<Placement> by_channel(PlanBuilder& builder, const LoweredOp& op, int v,
+                                    const ResultForm& form) {
   const LoweredValue& value = builder.value(v);
-  const Dims channels = {1, result[1], 1, 1};
-  const onednn::Desc desc = onednn::desc_of(channels, builder.layout());
   if (checked_elements(value.dims) == 1 && value.constant.defined()) {
-    Tensor all(DataType::float32, channels);
+    Tensor all(DataType::float32, form.channel_dims);
     std::ranges::fill(all.mutable_values<float>(), *value.constant.data<float>());
-    return builder.packed(all, onednn::row_major(channels), desc);
+    return builder.packed(all, onednn::row_major(form.channel_dims), form.channels);
   }
-  if (aligned_dims(value.dims, 4) != channels) return std::nullopt;
-  return operand_as(builder, op, v, channels, desc);
+  if (aligned_dims(value.dims, form.channel_dims.size()) != form.channel_dims) return std::nullopt;
+  return operand_as(builder, op, v, form.channel_dims, form.channels);
 }
 
 // y = f(y, values) where a block of y lies over the block of values.
@@ -71,8 +69,8 @@ PLICA_FOR_BLOCK(block, combine_by_channel,
 
 }  // namespace
 
-BlockedChain::BlockedChain(std::vector<BlockedLink> links) : rest_(std::move(links)) {
-  const auto takes = [](const BlockedLink& l, std::initializer_list<Unary> functions) {
+KernelChain::KernelChain(std::vector<KernelLink> links) : rest_(std::move(links)) {
+  const auto takes = [](const KernelLink& l, std::initializer_list<Unary> functions) {
     return l.op.is_unary && std::ranges::find(functions, l.op.unary) != functions.end();
   };
   const auto next = [&] { return rest_.empty() ? nullptr : &rest_.front(); };
@@ -88,8 +86,8 @@ BlockedChain::BlockedChain(std::vector<BlockedLink> links) : rest_(std::move(lin
   }
 }
 
-void BlockedChain::apply(const Run& run, std::span<void* const> memory, float* results) const {
-  for (const BlockedLink& link : rest_) {
+void KernelChain::apply(const Run& run, std::span<void* const> memory, float* results) const {
+  for (const KernelLink& link : rest_) {
     const float* elements =
         link.operand >= 0 ? static_cast<const float*>(memory[static_cast<size_t>(link.operand)]) : nullptr;
     if (link.by_channel) {
@@ -105,17 +103,41 @@ void BlockedChain::apply(const Run& run, std::span<void* const> memory, float* r
     std::fill(results + i + run.valid, results + i + run.block, 0.f);
 }
 
-void emit_blocked(PlanBuilder& builder, const LoweredOp& op, StepInfo info, std::vector<Placement> operands,
-                  InPlace allowed, const MakeBlockedKernel& make) {
-  const Dims& y = builder.value(op.outputs[0]).dims;
-  const onednn::Desc destination = onednn::desc_of(y, builder.layout());
-  const bool has_bias = op.inputs.size() > 2 && op.inputs[2] >= 0;
-  if (has_bias) {
-    const Dims channels = {1, y[1], 1, 1};
-    operands.push_back(
-        operand_as(builder, op, op.inputs[2], channels, onednn::desc_of(channels, builder.layout())));
+void KernelChain::apply_to_rows(const Rows& rows, std::span<void* const> memory, float* results) const {
+  if (rest_.empty()) return;
+  for (int64_t row = rows.first; row < rows.first + rows.count; ++row) {
+    const int64_t offset = row * rows.stride + rows.column;
+    for (const KernelLink& link : rest_) {
+      PassOperand operand;
+      if (link.operand >= 0) {
+        operand.elements = static_cast<const float*>(memory[static_cast<size_t>(link.operand)]) +
+                           (link.by_channel ? rows.column : offset);
+      }
+      pointwise_pass(link.op, results + offset, results + offset, rows.width, operand);
+    }
   }
-  std::vector<BlockedLink> chain;
+}
+
+ResultForm blocked_form(PlanBuilder& builder, const LoweredOp& op) {
+  const Dims& y = builder.value(op.outputs[0]).dims;
+  const Dims channels = {1, y[1], 1, 1};
+  return {onednn::desc_of(y, builder.layout()), onednn::desc_of(channels, builder.layout()), channels};
+}
+
+ResultForm rows_form(PlanBuilder& builder, const LoweredOp& op) {
+  const Dims& y = builder.value(op.outputs[0]).dims;
+  Dims channels(y.size(), 1);
+  channels.back() = y.back();
+  return {onednn::row_major(y), onednn::row_major(channels), channels};
+}
+
+void emit_with_chain(PlanBuilder& builder, const LoweredOp& op, const ResultForm& form, StepInfo info,
+                     std::vector<Placement> operands, InPlace allowed, const MakeKernel& make) {
+  const Dims& y = builder.value(op.outputs[0]).dims;
+  const onednn::Desc& destination = form.results;
+  const bool has_bias = op.inputs.size() > 2 && op.inputs[2] >= 0;
+  if (has_bias) operands.push_back(operand_as(builder, op, op.inputs[2], form.channel_dims, form.channels));
+  std::vector<KernelLink> chain;
   std::optional<Placement> in_place;  // the memory of an operand that nothing else reads
   if (allowed == InPlace::source && builder.dies_here(operands[0])) in_place = operands[0];
   for (const PointOp& link : op.chain) {
@@ -137,7 +159,7 @@ void emit_blocked(PlanBuilder& builder, const LoweredOp& op, StepInfo info, std:
       }
       operand = builder.in_layout(link.operand, destination);
     } else {
-      operand = by_channel(builder, op, link.operand, y);
+      operand = by_channel(builder, op, link.operand, form);
     }
     if (!operand) break;
     chain.push_back({link, static_cast<int>(operands.size()), !full});
