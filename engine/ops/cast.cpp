@@ -15,6 +15,7 @@
 #include "engine/core/dispatch.h"
 #include "engine/core/parallel.h"
 #include "engine/core/vectorized.h"
+#include "engine/ops/instruction_set.h"
 
 namespace plica {
 namespace {
@@ -74,7 +75,7 @@ void load(const Tensor& in, int64_t begin, int64_t count, uint64_t* out) {
 // ---- from the wide type
 
 template <class T, class W>
-T convert(W x) {
+[[gnu::always_inline]] inline T convert(W x) {
   if constexpr (std::is_integral_v<T> && std::is_floating_point_v<W>) {
     return to_integer<T>(x);
   } else if constexpr (std::is_same_v<T, Float16> || std::is_same_v<T, BFloat16>) {
@@ -82,6 +83,12 @@ T convert(W x) {
   } else {
     return static_cast<T>(x);
   }
+}
+
+// (Arguments are this function's own; what a loop reads through a closure is read again after every store.)
+template <class T, class W>
+[[gnu::always_inline]] inline void convert_all(const W* in, T* to, int64_t count) {
+  for (int64_t i = 0; i < count; ++i) to[i] = convert<T>(in[i]);
 }
 
 // float to Float16 by the instruction for it, which rounds and keeps NaN as Float16 does.
@@ -162,8 +169,10 @@ void store(const W* in, int64_t begin, int64_t count, Tensor& out, const CastOpt
       if constexpr (std::is_same_v<T, Float16> && std::is_same_v<W, float>) {
         if (has_f16c()) return narrow_by_f16c(in, count, to);
       }
-      // There are no vector instructions for 64-bit integers.
-      if constexpr (std::is_floating_point_v<W> && sizeof(T) <= 4) {
+      // For 64-bit integers, instructions are those of AVX-512.
+      if constexpr (std::is_floating_point_v<W> && sizeof(T) == 8 && std::is_integral_v<T>) {
+        for_best_instruction_set([=](auto) __attribute__((always_inline)) { convert_all(in, to, count); });
+      } else if constexpr (std::is_floating_point_v<W> && sizeof(T) <= 4) {
         vectorized([=] {
           for (int64_t i = 0; i < count; ++i) to[i] = convert<T>(in[i]);
         });

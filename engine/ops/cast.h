@@ -25,15 +25,18 @@ Tensor cast_tensor(const Tensor& in, DataType type, const CastOptions& options =
 
 // A floating-point number as an integer: truncated, kept in range, 0 for NaN.
 template <class T, class F>
-T to_integer(F x) {
+[[gnu::always_inline]] inline T to_integer(F x) {
   static_assert(std::is_integral_v<T> && std::is_floating_point_v<F>);
   using Limits = std::numeric_limits<T>;
   // 2^digits: the first number beyond the range, exact in every floating-point type.
   constexpr F kBeyond = static_cast<F>(uint64_t{1} << (Limits::digits - 1)) * 2;
-  if (x != x) return 0;
-  if (x >= kBeyond) return Limits::max();
-  if (x <= (std::is_signed_v<T> ? -kBeyond : F(0))) return Limits::min();
-  return static_cast<T>(x);
+  // Without branches, for loops of vector code.
+  constexpr F kLeast = std::is_signed_v<T> ? -kBeyond : F(0);
+  const bool beyond = x >= kBeyond;
+  F inside = x > kLeast ? x : kLeast;
+  inside = beyond | (x != x) ? F(0) : inside;
+  const T converted = static_cast<T>(inside);
+  return beyond ? Limits::max() : converted;
 }
 
 }  // namespace plica

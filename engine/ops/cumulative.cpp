@@ -6,12 +6,12 @@
 #include "engine/core/dispatch.h"
 #include "engine/core/fail.h"
 #include "engine/core/parallel.h"
-#include "engine/core/vectorized.h"
 #include "engine/ops/axis_split.h"
 #include "engine/ops/cast.h"
 #include "engine/ops/elementwise.h"
 #include "engine/ops/evaluate.h"
 #include "engine/ops/infer.h"
+#include "engine/ops/instruction_set.h"
 #include "engine/ops/reduction.h"
 
 namespace plica {
@@ -30,6 +30,24 @@ void infer_cumulative(InferContext& context) {
 }
 
 constexpr int64_t kColumns = 128;
+
+// Along the axis, `step` elements apart, for `columns` neighbours. There is no product to be added: results
+// are the same by any instructions.
+template <auto kOp, class S, class C, class T>
+[[gnu::always_inline]] inline void accumulate(const T* x, T* y, int64_t n, int64_t step, int64_t columns,
+                                              bool exclusive) {
+  std::array<S, kColumns> running;
+  std::fill_n(running.begin(), columns, kOp.template start<S>());
+  for (int64_t k = 0; k < n; ++k) {
+    const T* from = x + k * step;
+    T* to = y + k * step;
+    for (int64_t j = 0; j < columns; ++j) {
+      const S before = running[j], after = kOp(before, static_cast<S>(static_cast<C>(from[j])));
+      running[j] = after;
+      to[j] = static_cast<T>(static_cast<C>(exclusive ? before : after));
+    }
+  }
+}
 
 // kOp(running, x); running is a double for floating-point types.
 template <auto kOp>
@@ -57,28 +75,9 @@ void evaluate_cumulative(EvaluateContext& context) {
           for (int64_t i = begin; i < end; ++i) {
             const int64_t column = i % parts * kColumns;
             const int64_t columns = std::min(kColumns, inner - column);
-            int64_t at = i / parts * n * inner + column + (reverse ? (n - 1) * inner : 0);
-            vectorized([&, step, columns, exclusive] {
-              std::array<S, kColumns> running;
-              std::fill_n(running.begin(), columns, kOp.template start<S>());
-              for (int64_t k = 0; k < n; ++k, at += step) {
-                const T* from = x + at;
-                T* to = y + at;
-                const auto element = [](T v) { return static_cast<S>(static_cast<C>(v)); };
-                const auto rounded = [](S v) { return static_cast<T>(static_cast<C>(v)); };
-                if (exclusive) {
-                  for (int64_t j = 0; j < columns; ++j) {
-                    const S before = running[j];
-                    running[j] = kOp(before, element(from[j]));
-                    to[j] = rounded(before);
-                  }
-                } else {
-                  for (int64_t j = 0; j < columns; ++j) {
-                    running[j] = kOp(running[j], element(from[j]));
-                    to[j] = rounded(running[j]);
-                  }
-                }
-              }
+            const int64_t at = i / parts * n * inner + column + (reverse ? (n - 1) * inner : 0);
+            for_best_instruction_set([=](auto) __attribute__((always_inline)) {
+              accumulate<kOp, S, C>(x + at, y + at, n, step, columns, exclusive);
             });
           }
         });

@@ -60,6 +60,8 @@ PLICA_INLINE void combine_by_channel_body(const PointOp& op, float* y, int64_t c
       return combine<S, Binary::min>(y, count, values, op.reversed);
     case Binary::max:
       return combine<S, Binary::max>(y, count, values, op.reversed);
+    case Binary::prelu:
+      return combine<S, Binary::prelu>(y, count, values, op.reversed);
   }
 }
 

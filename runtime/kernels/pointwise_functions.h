@@ -104,6 +104,7 @@ PLICA_INLINE void apply(typename S::Vec& x, const typename S::Vec& y) {
   if constexpr (kFunction == Binary::sub) x = x - y;
   if constexpr (kFunction == Binary::mul) x = x * y;
   if constexpr (kFunction == Binary::div) x = x / y;
+  if constexpr (kFunction == Binary::prelu) S::select(x, x < 0.f, x * y, x);
   // NaN wins: one in x takes the place of y too.
   if constexpr (kFunction == Binary::min || kFunction == Binary::max) {
     Vec other;

@@ -152,6 +152,8 @@ PLICA_INLINE void pass_body(const PointOp& op, float* y, const float* x, int64_t
       return binary_pass<S, Binary::min>(y, x, count, other, op.reversed);
     case Binary::max:
       return binary_pass<S, Binary::max>(y, x, count, other, op.reversed);
+    case Binary::prelu:
+      return binary_pass<S, Binary::prelu>(y, x, count, other, op.reversed);
   }
 }
 

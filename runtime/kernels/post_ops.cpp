@@ -71,6 +71,7 @@ std::optional<dnnl::algorithm> binary_of(const PointOp& op) {
       return op.reversed ? std::nullopt : std::optional(A::binary_div);
     case Binary::min:  // oneDNN's lose NaN
     case Binary::max:
+    case Binary::prelu:
       return std::nullopt;
   }
   return std::nullopt;

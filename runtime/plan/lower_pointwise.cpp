@@ -101,7 +101,9 @@ void lower_batch_norm(Lowerer& l) {
 }
 
 void lower_prelu(Lowerer& l) {
-  if (auto slope = l.scalar(1)) lower_unary(l, Unary::leaky_relu, *slope);
+  if (auto slope = l.scalar(1)) return lower_unary(l, Unary::leaky_relu, *slope);
+  if (l.node.opset() < 7) return;  // slopes are by channel, not as in numpy
+  l.become(PointwiseParams{}, {l.op.inputs[0]}, {PointOp::of(Binary::prelu, l.op.inputs[1])});
 }
 
 void lower_selu(Lowerer& l) {

@@ -54,7 +54,15 @@ enum class Unary {
   mish,       // x * tanh(soft_plus(x))
 };
 
-enum class Binary { add, sub, mul, div, min, max };  // of min and max, NaN wins
+enum class Binary {
+  add,
+  sub,
+  mul,
+  div,
+  min,  // of min and max, NaN wins
+  max,
+  prelu,  // x < 0 ? x * operand : x
+};
 
 // One link of a chain: x := unary(x), or x := binary(x, operand), or with `reversed` binary(operand, x). The
 // operand is a value of the lowered graph that broadcasts to the chain's shape.

@@ -58,6 +58,21 @@ TEST(Pointwise, ManyOperands) {
   }
 }
 
+TEST(Pointwise, PReluByChannelElementAndComputedSlope) {
+  for (const Dims& slope : {Dims{6, 1, 1}, Dims{2, 6, 3, 5}, Dims{5}, Dims{1}}) {
+    for (const bool constant : {false, true}) {
+      SCOPED_TRACE(to_string(slope));
+      GraphMaker g(11);
+      Value* x = g.node("Conv", {g.input({2, 4, 5, 7}), g.constant(g.random({6, 4, 3, 3}))});
+      g.output(g.node("PRelu", {x, constant ? g.constant(g.random(slope)) : g.input(slope)}));
+      check_against_reference(g, g.feed(), 36);
+    }
+  }
+  GraphMaker old(11, 6);  // the slopes are by channel
+  old.output(old.node("PRelu", {old.input({2, 6, 3}), old.constant(old.random({6}))}));
+  check_against_reference(old, old.feed());
+}
+
 // What is no number spoils its own slice, and large numbers don't lose digits.
 TEST(Rows, SoftmaxOfSpecialNumbers) {
   const float inf = std::numeric_limits<float>::infinity(), nan = std::numeric_limits<float>::quiet_NaN();
