@@ -95,6 +95,7 @@ Report Model::optimize(const OptimizeOptions& options) {
   inner.only = options.only;
   inner.keep = options.keep;
   inner.max_rewrites = options.max_rewrites;
+  inner.measure = options.measure;
   inner.progress = options.progress;
   if (options.on_dump && !options.dump_after.empty()) {
     inner.after_pass = [&](std::string_view pass, const ModelGraph& model) {

@@ -100,7 +100,8 @@ bool Driver::try_rule(const Node* node, Graph& graph, const Rule& rule) {
                             .constant_bytes = options_.constant_bytes,
                             .constants_left = std::min(options_.constant_bytes - spent, growth_left_),
                             .growth_left = growth_left_,
-                            .work_left = work_left_};
+                            .work_left = work_left_,
+                            .measure = options_.measure};
   RuleResult result;
   try {
     result = node ? rule.on_node(*node, context) : rule.on_graph(graph, context);

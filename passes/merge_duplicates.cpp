@@ -109,12 +109,7 @@ uint64_t sample_hash(const Tensor& t) {
   const size_t size = std::min(kSample, t.bytes());
   const std::array<size_t, 3> offsets = {0, (t.bytes() - size) / 2, t.bytes() - size};
   for (size_t i = 0; i < offsets.size() && size > 0; ++i) {
-    const std::span to(samples.data() + i * kSample, size);
-    if (const FileRange* range = t.unread()) {
-      range->file->read(range->offset + offsets[i], to);
-    } else {
-      std::memcpy(to.data(), static_cast<const std::byte*>(t.raw()) + offsets[i], size);
-    }
+    t.copy_bytes(offsets[i], std::span(samples.data() + i * kSample, size));
   }
   return XXH3_64bits_withSeed(samples.data(), samples.size(), shape_hash(t));
 }

@@ -30,13 +30,13 @@ void for_each_node(const ModelGraph& model, F&& f) {
 // Follows every BatchNormalization of the original model to its verdict.
 class Verdicts : public DriverListener {
  public:
-  explicit Verdicts(const ModelGraph& model) {
+  Verdicts(const ModelGraph& model, bool measure) : measure_(measure) {
     for_each_node(model, [&](const Node& node) {
       if (!node.is("BatchNormalization")) return;
       index_.emplace(&node, list_.size());
       BatchNormVerdict& v = list_.emplace_back();
       v.node = label_of(node);
-      v.health = examine_batch_norm(node, channels_left_);
+      if (measure_) v.health = examine_batch_norm(node, channels_left_);
     });
   }
 
@@ -126,6 +126,7 @@ class Verdicts : public DriverListener {
     return "";  // initializers that nobody read
   }
 
+  const bool measure_;
   int64_t channels_left_ = health::kMostChannels;
   std::string removed_;  // by the patch at hand
   std::optional<Rewrite> last_;
@@ -163,7 +164,7 @@ OptimizeReport optimize(ModelGraph& model, const OptimizeOptions& options) {
   report.nodes_before = count_nodes(model.graph);
   const bool upgraded =
       enabled.contains("upgrade_ir_version") && options.max_rewrites != 0 && upgrade_ir_version(model);
-  Verdicts verdicts(model);
+  Verdicts verdicts(model, options.measure);
   Driver driver(model, options, enabled, std::move(kept), verdicts);
   for (int round = 0; round < kMostRounds; ++round) {
     bool changed = false;

@@ -22,6 +22,7 @@ struct OptimizeOptions {
   int64_t constant_bytes =
       64 << 20;  // constant folding makes no tensor larger than this, nor more than this in all
   int64_t growth_bytes = 256 << 20;  // constants grow by no more in all, by folding affines into weights too
+  bool measure = true;               // the report has error bounds and the health of batch norms
   bool verify = true;                // Graph::verify after each pass that changed something
   // For dumps: after every pass of the first round, later after those that changed something.
   std::function<void(std::string_view pass, const ModelGraph&)> after_pass;

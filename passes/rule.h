@@ -37,6 +37,7 @@ struct RuleContext {
   int64_t constants_left;  // by how many bytes constant folding may still make the constants grow
   int64_t growth_left;     // by how many bytes the constants may still grow in all
   int64_t work_left;       // how many bytes constant folding may still read and write in all
+  bool measure;            // whether anybody asks for error bounds
 };
 
 // One of the two functions is there.

@@ -103,7 +103,7 @@ Candidate prepare(const std::string& path, const BenchOptions& options, std::vec
   const auto start = Clock::now();
   Model model = load_model(path);
   about_model(path, [&] {
-    if (!options.no_optimize) model.optimize();
+    if (!options.no_optimize) model.optimize({.measure = false});
     c.session.emplace(model, options.session);
     note_tuning(*c.session);
     c.load_ms = milliseconds_since(start);

@@ -64,9 +64,15 @@ std::string take_character(std::string_view& text) {
   return out;
 }
 
+// Most names are: nothing in them needs escaping.
+bool is_plain(std::string_view text) {
+  return std::ranges::all_of(text, [](char c) { return c >= ' ' && c <= '~'; });
+}
+
 }  // namespace
 
 std::string escaped(std::string_view text) {
+  if (is_plain(text)) return std::string(text);
   std::string out;
   while (!text.empty()) out += take_character(text);
   return out;
@@ -74,6 +80,7 @@ std::string escaped(std::string_view text) {
 
 std::string quoted(std::string_view name) {
   constexpr size_t kLongest = 120;
+  if (name.size() <= kLongest && is_plain(name)) return fmt::format("'{}'", name);
   std::string out = "'";
   for (std::string_view left = name; !left.empty();) {
     if (name.size() - left.size() >= kLongest) {

@@ -11,6 +11,7 @@
 #include "engine/core/checked.h"
 #include "engine/core/fail.h"
 #include "engine/core/file.h"
+#include "engine/core/parallel.h"
 
 namespace plica {
 namespace {
@@ -32,40 +33,55 @@ std::shared_ptr<void> allocate_bytes(size_t bytes) {
   return {p, [](void* q) { ::operator delete(q, kAlignment); }};
 }
 
-// The elements of a tensor in a file and of all its copies. Once they are in memory they stay there.
+// The elements of a deferred tensor and of all its copies. Once they are in memory they stay there.
 class DeferredElements {
  public:
-  explicit DeferredElements(FileRange range) : range_(std::move(range)) {}
+  DeferredElements(std::shared_ptr<const ElementSource> source, size_t bytes)
+      : source_(std::move(source)), bytes_(bytes) {}
 
-  const FileRange& range() const { return range_; }
+  const ElementSource& source() const { return *source_; }
   bool is_read() const { return data_.load(std::memory_order_acquire) != nullptr; }
 
   const void* get() const {
     if (const void* data = data_.load(std::memory_order_acquire)) return data;
     const std::lock_guard lock(mutex_);
     if (!buffer_) {
-      auto buffer = allocate_bytes(range_.size);
-      range_.read({static_cast<std::byte*>(buffer.get()), range_.size});
+      auto buffer = allocate_bytes(bytes_);
+      read_all(*source_, {static_cast<std::byte*>(buffer.get()), bytes_});
       buffer_ = std::move(buffer);
       data_.store(buffer_.get(), std::memory_order_release);
     }
     return buffer_.get();
   }
 
+  // By several threads where that pays.
+  static void read_all(const ElementSource& source, std::span<std::byte> out) {
+    constexpr size_t kPiece = size_t{2} << 20;
+    const size_t pieces = (out.size() + kPiece - 1) / kPiece;
+    parallel_for(static_cast<int64_t>(pieces), 1, [&](int64_t begin, int64_t end) {
+      for (auto i = static_cast<size_t>(begin); i < static_cast<size_t>(end); ++i)
+        source.read(i * kPiece, out.subspan(i * kPiece, std::min(kPiece, out.size() - i * kPiece)));
+    });
+  }
+
  private:
-  const FileRange range_;
+  const std::shared_ptr<const ElementSource> source_;
+  const size_t bytes_;
   mutable std::mutex mutex_;
   mutable std::shared_ptr<void> buffer_;
   mutable std::atomic<const void*> data_ = nullptr;
 };
 
-const std::byte* bytes_of_piece(const Tensor& tensor, size_t offset, size_t size, std::vector<std::byte>& buffer) {
-  const FileRange* range = tensor.unread();
-  if (!range) return static_cast<const std::byte*>(tensor.raw()) + offset;
-  buffer.resize(size);
-  range->file->read(range->offset + offset, buffer);
-  return buffer.data();
-}
+class ElementsInFile : public ElementSource {
+ public:
+  explicit ElementsInFile(FileRange range) : range_(std::move(range)) {}
+  void read(size_t offset, std::span<std::byte> out) const override {
+    range_.file->read(range_.offset + offset, out);
+  }
+
+ private:
+  FileRange range_;
+};
 
 }  // namespace
 
@@ -128,23 +144,43 @@ Tensor Tensor::view(DataType type, Dims dims, void* data, std::shared_ptr<const 
   return t;
 }
 
-Tensor Tensor::in_file(DataType type, Dims dims, FileRange range) {
+Tensor Tensor::deferred(DataType type, Dims dims, std::shared_ptr<const ElementSource> source) {
+  require(type != DataType::undefined && !holds_objects(type), ErrorCode::internal,
+          "{} elements cannot be read later", to_string(type));
   Tensor t;
   t.type_ = type;
   t.is_const_ = t.is_deferred_ = true;
   t.size_ = checked_elements(dims);
   t.dims_ = std::move(dims);
-  require(!holds_objects(type) && range.size == bytes_of(type, t.size_), ErrorCode::internal,
-          "{} bytes of a file for {}", range.size, to_string(t));
-  auto elements = std::make_shared<const DeferredElements>(std::move(range));
+  auto elements = std::make_shared<const DeferredElements>(std::move(source), bytes_of(type, t.size_));
   t.data_ = elements.get();
   t.owner_ = std::move(elements);
   return t;
 }
 
-const FileRange* Tensor::unread_range() const {
+Tensor Tensor::in_file(DataType type, Dims dims, FileRange range) {
+  const size_t size = range.size;
+  Tensor t = deferred(type, std::move(dims), std::make_shared<const ElementsInFile>(std::move(range)));
+  require(size == t.bytes(), ErrorCode::internal, "{} bytes of a file for {}", size, to_string(t));
+  return t;
+}
+
+const ElementSource* Tensor::unread_source() const {
   const auto* elements = static_cast<const DeferredElements*>(data_);
-  return elements->is_read() ? nullptr : &elements->range();
+  return elements->is_read() ? nullptr : &elements->source();
+}
+
+void Tensor::copy_bytes(size_t offset, std::span<std::byte> out) const {
+  if (const ElementSource* source = unread()) return source->read(offset, out);
+  if (!out.empty()) std::memcpy(out.data(), static_cast<const std::byte*>(raw()) + offset, out.size());
+}
+
+const std::byte* Tensor::piece(size_t offset, size_t size, std::vector<std::byte>& buffer) const {
+  const ElementSource* source = unread();
+  if (!source) return static_cast<const std::byte*>(raw()) + offset;
+  buffer.resize(std::max(buffer.size(), size));
+  source->read(offset, std::span(buffer).first(size));
+  return buffer.data();
 }
 
 const void* Tensor::read_elements() const { return static_cast<const DeferredElements*>(data_)->get(); }
@@ -171,8 +207,8 @@ Tensor Tensor::clone() const {
   Tensor t(type_, dims_);
   if (type_ == DataType::string) {
     std::ranges::copy(values<std::string>(), t.mutable_data<std::string>());
-  } else if (const FileRange* range = unread()) {
-    range->read({static_cast<std::byte*>(t.mutable_raw()), bytes()});
+  } else if (const ElementSource* source = unread()) {
+    DeferredElements::read_all(*source, {static_cast<std::byte*>(t.mutable_raw()), bytes()});
   } else if (bytes() != 0) {
     std::memcpy(t.mutable_raw(), raw(), bytes());
   }
@@ -212,9 +248,9 @@ bool Tensor::identical_to(const Tensor& other) const {
   if (!unread() && !other.unread()) return std::memcmp(raw(), other.raw(), bytes()) == 0;
   // Most that differ do so at once, and none has to stay in memory for this.
   std::vector<std::byte> buffers[2];
-  for (size_t at = 0, piece = 4096; at < bytes(); at += piece, piece = size_t{64} << 10) {
-    piece = std::min(piece, bytes() - at);
-    if (std::memcmp(bytes_of_piece(*this, at, piece, buffers[0]), bytes_of_piece(other, at, piece, buffers[1]), piece) != 0)
+  for (size_t at = 0, size = 4096; at < bytes(); at += size, size = size_t{64} << 10) {
+    size = std::min(size, bytes() - at);
+    if (std::memcmp(this->piece(at, size, buffers[0]), other.piece(at, size, buffers[1]), size) != 0)
       return false;
   }
   return true;

@@ -30,6 +30,15 @@ namespace plica {
 
 struct FileRange;
 
+// Where the elements of a tensor come from when somebody asks for them. Thread safety: all; reads are the same
+// however often they are made.
+class ElementSource {
+ public:
+  virtual ~ElementSource() = default;
+  // Fills `out` with the elements' bytes from `offset` on.
+  virtual void read(size_t offset, std::span<std::byte> out) const = 0;
+};
+
 class Tensor {
  public:
   Tensor() = default;  // undefined: no type, no data
@@ -56,10 +65,12 @@ class Tensor {
   template <class T>
   static Tensor view(const std::vector<T>& data, Dims dims) { return view(std::span<const T>(data), std::move(dims)); }
 
-  // Elements that are read when somebody asks for them. The range has exactly their bytes; no strings.
+  // Elements that are read when somebody asks for them, and stay in memory then; no strings.
+  static Tensor deferred(DataType type, Dims dims, std::shared_ptr<const ElementSource> source);
+  // From a file; the range has exactly their bytes.
   static Tensor in_file(DataType type, Dims dims, FileRange range);
-  // Where the elements are, as long as nobody has asked for them; else null.
-  const FileRange* unread() const { return is_deferred_ ? unread_range() : nullptr; }
+  // Where the elements come from, as long as nobody has asked for them; else null.
+  const ElementSource* unread() const { return is_deferred_ ? unread_source() : nullptr; }
 
   // An owned copy of the values.
   template <class T>
@@ -123,6 +134,10 @@ class Tensor {
   Tensor reshaped(Dims dims) const;
   // With the elements in memory, but without making this tensor and its copies keep them: for one look at a large one.
   Tensor in_memory() const { return unread() ? clone() : *this; }
+  // For a look at some of the elements' bytes, which likewise leaves the others where they are.
+  void copy_bytes(size_t offset, std::span<std::byte> out) const;
+  // The same without a copy where they are in memory, else in `buffer`.
+  const std::byte* piece(size_t offset, size_t size, std::vector<std::byte>& buffer) const;
   // The same for tensors that share a buffer, different for those that don't; reads nothing.
   const void* buffer_id() const { return data_; }
   // An owned copy; of a container, with owned copies of its elements.
@@ -141,7 +156,7 @@ class Tensor {
   }
   [[noreturn]] void throw_wrong_type(DataType asked) const;
   void* writable();
-  const FileRange* unread_range() const;
+  const ElementSource* unread_source() const;
   const void* read_elements() const;
 
   DataType type_ = DataType::undefined;

@@ -125,14 +125,9 @@ std::string SerializedModel::text() const {
   out.reserve(size());
   const auto body = [&](size_t field) {
     const Tensor& tensor = bodies_[field];
-    const FileRange* range = tensor.unread();
-    if (!range) {
-      out.append(static_cast<const char*>(tensor.raw()), tensor.bytes());
-      return;
-    }
     const size_t at = out.size();
-    out.resize(at + range->size);
-    range->read(std::as_writable_bytes(std::span(out)).subspan(at));
+    out.resize(at + tensor.bytes());
+    tensor.copy_bytes(0, std::as_writable_bytes(std::span(out)).subspan(at));
   };
   rewriter_->run([&](size_t begin, size_t end) { out.append(message_, begin, end - begin); },
                  [&](std::string_view piece) { out += piece; }, body);
@@ -140,10 +135,11 @@ std::string SerializedModel::text() const {
 }
 
 void write_elements(const Tensor& tensor, AtomicFile& file) {
-  if (const FileRange* range = tensor.unread()) {
-    file.write(*range);
-  } else {
-    file.write({static_cast<const std::byte*>(tensor.raw()), tensor.bytes()});
+  constexpr size_t kPiece = size_t{256} << 10;  // stays in the cache between its read and its write
+  std::vector<std::byte> buffer;
+  for (size_t at = 0; at < tensor.bytes(); at += kPiece) {
+    const size_t size = std::min(kPiece, tensor.bytes() - at);
+    file.write({tensor.piece(at, size, buffer), size});
   }
 }
 

@@ -67,7 +67,7 @@ std::variant<Skip, std::optional<Operand>> scaled_weight(const LinearOp& linear,
     if (auto skip = grow(patch, static_cast<int64_t>(linear.weight.bytes()), *linear.node, context))
       return *skip;
   }
-  Rounded weight = scale_weight(linear.weight, linear.view, output, input);
+  Rounded weight = scale_weight(linear.weight, linear.view, output, input, context.measure);
   if (weight.overflow >= 0) return out_of_range(*linear.node, "weight", weight.overflow, linear.type);
   patch.flushed += weight.flushed;
   bound.add(weight, 0);

@@ -31,6 +31,10 @@ class ErrorBound {
 
   // Constants that add up to one output's part; `slack`: how far the exact ones may be from exact.
   void add(const Rounded& rounded, double slack) {
+    if (rounded.error.empty()) {
+      bound_ = std::numeric_limits<double>::quiet_NaN();
+      return;
+    }
     const double error = *std::ranges::max_element(rounded.error) + slack;
     const double reach = *std::ranges::max_element(rounded.reach);
     if (error > 0) bound_ += error / reach;

@@ -1,11 +1,16 @@
 #include "passes/fold/weight_view.h"
 
 #include <array>
+#include <atomic>
+#include <bit>
 #include <cmath>
+#include <cstring>
 #include <limits>
+#include <memory>
 
 #include "engine/core/dispatch.h"
 #include "engine/core/parallel.h"
+#include "engine/core/vectorized.h"
 
 namespace plica {
 namespace {
@@ -136,33 +141,168 @@ struct Tally {
 
 // A channel belongs to one thread in both, so the sums are the same with any number of threads.
 
+// Row r of [outer * first, second, inner]: one factor for the row, and one for each of `second` if there are
+// any.
+struct RowScale {
+  double row = 1;
+  const double* second = nullptr;
+};
+RowScale row_scale(const WeightView& v, std::span<const double> output_scale,
+                   std::span<const double> input_scale, int64_t r) {
+  const auto by_row = v.output_first ? output_scale : input_scale,
+             by_second = v.output_first ? input_scale : output_scale;
+  const int64_t group = r / v.first;
+  RowScale scale;
+  if (!by_row.empty()) scale.row = by_row[static_cast<size_t>(v.grouped ? r : r % v.first)];
+  if (!by_second.empty()) scale.second = by_second.data() + (v.grouped ? group * v.second : 0);
+  return scale;
+}
+
+// The elements of a row from `at` on.
 template <class T>
-void scale_output_first(const T* in, T* out, const WeightView& v, std::span<const double> output_scale,
-                        std::span<const double> input_scale, Tally& tally, int64_t begin, int64_t end) {
-  const int64_t row = v.second * v.inner;
-  for (int64_t r = begin; r < end; ++r) {  // outer * first: without groups, outer is 1
-    const auto channel = static_cast<size_t>(r);
-    const double s = output_scale.empty() ? 1.0 : output_scale[channel];
-    const T* from = in + r * row;
-    T* to = out + r * row;
-    Lanes lanes;
-    if (input_scale.empty()) {
+void scale_in_row(const T* in, T* out, int64_t at, int64_t count, const WeightView& v, const RowScale& scale,
+                  Lanes& lanes) {
+  const double s = scale.row;
+  const double* const factors = scale.second;
+  if (!factors) {
+    scale_run(
+        in, out, count, [s](int64_t) { return s; }, lanes);
+  } else if (v.inner == 1) {
+    scale_run(
+        in, out, count, [s, factors, at](int64_t i) { return s * factors[at + i]; }, lanes);
+  } else {
+    for (int64_t i = 0; i < count;) {
+      const int64_t run = std::min(v.inner - (at + i) % v.inner, count - i);
+      const double factor = s * factors[(at + i) / v.inner];
       scale_run(
-          from, to, row, [s](int64_t) { return s; }, lanes);
-    } else {
-      const double* factors = input_scale.data() + (v.grouped ? r / v.first * v.second : 0);
-      if (v.inner == 1) {
-        scale_run(
-            from, to, row, [s, factors](int64_t i) { return s * factors[i]; }, lanes);
-      } else {
-        for (int64_t b = 0; b < v.second; ++b) {
-          const double factor = s * factors[b];
-          scale_run(
-              from + b * v.inner, to + b * v.inner, v.inner, [factor](int64_t) { return factor; }, lanes);
-        }
-      }
+          in + i, out + i, run, [factor](int64_t) { return factor; }, lanes);
+      i += run;
     }
-    tally.add(channel, lanes);
+  }
+}
+
+// Some elements of the weight, in place.
+template <class T>
+void scale_elements(T* values, int64_t first, int64_t count, const WeightView& v,
+                    std::span<const double> output_scale, std::span<const double> input_scale) {
+  const int64_t row = v.second * v.inner;
+  Lanes ignored;
+  while (count > 0) {
+    const int64_t at = first % row, n = std::min(row - at, count);
+    scale_in_row(values, values, at, n, v, row_scale(v, output_scale, input_scale, first / row), ignored);
+    values += n;
+    first += n;
+    count -= n;
+  }
+}
+
+// Infinity when an element is not finite.
+double largest_magnitude(const Tensor& weight) {
+  constexpr size_t kPiece = size_t{64} << 10;
+  const size_t pieces = (weight.bytes() + kPiece - 1) / kPiece;
+  std::atomic<uint32_t> largest = 0;
+  parallel_for(static_cast<int64_t>(pieces), 16, [&](int64_t begin, int64_t end) {
+    std::vector<std::byte> buffer;
+    // Magnitudes are ordered as their bits are; infinity and NaN are the largest.
+    uint32_t most = 0;
+    for (auto i = static_cast<size_t>(begin); i < static_cast<size_t>(end); ++i) {
+      const size_t bytes = std::min(kPiece, weight.bytes() - i * kPiece);
+      const auto* const bits = reinterpret_cast<const uint32_t*>(weight.piece(i * kPiece, bytes, buffer));
+      const size_t count = bytes / sizeof(uint32_t);
+      vectorized([&most, bits, count] {
+        uint32_t m = most;
+        for (size_t k = 0; k < count; ++k) m = std::max(m, bits[k] & 0x7fffffffu);
+        most = m;
+      });
+    }
+    uint32_t seen = largest.load();
+    while (seen < most && !largest.compare_exchange_weak(seen, most)) {
+    }
+  });
+  const float value = std::bit_cast<float>(largest.load());
+  return std::isfinite(value) ? double{value} : std::numeric_limits<double>::infinity();
+}
+
+// A scaled weight that is computed when it is read, from the one there was: nothing holds it in between.
+class ScaledElements : public ElementSource {
+ public:
+  ScaledElements(Tensor weight, const WeightView& view, std::span<const double> output_scale,
+                 std::span<const double> input_scale)
+      : weight_(std::move(weight)),
+        view_(view),
+        output_scale_(output_scale.begin(), output_scale.end()),
+        input_scale_(input_scale.begin(), input_scale.end()) {
+    const auto* of_scaled = dynamic_cast<const ScaledElements*>(weight_.unread());
+    depth_ = of_scaled ? of_scaled->depth_ + 1 : 0;
+    largest_ = of_scaled ? of_scaled->largest_ : std::numeric_limits<double>::infinity();
+  }
+
+  // How often what it is computed from was scaled before.
+  int depth() const { return depth_; }
+
+  // No element is larger, and none NaN, when this is finite; reads the elements for that unless it was known
+  // of those that were scaled here.
+  double find_largest() {
+    if (std::isinf(largest_)) largest_ = largest_magnitude(weight_);
+    const auto grow = [this](const std::vector<double>& factors) {
+      double most = factors.empty() ? 1 : 0;
+      for (const double f : factors) most = std::isnan(f) ? f : std::max(most, std::abs(f));
+      largest_ *= most;
+    };
+    grow(output_scale_);
+    grow(input_scale_);
+    return largest_ *= 1 + 1e-6;  // for the rounding
+  }
+
+  void read(size_t offset, std::span<std::byte> out) const override {
+    dispatch<FloatTypes>(weight_.type(), [&](auto tag) {
+      using T = typename decltype(tag)::type;
+      // Whole elements.
+      const size_t begin = offset / sizeof(T), end = (offset + out.size() + sizeof(T) - 1) / sizeof(T);
+      const bool whole = begin * sizeof(T) == offset && end * sizeof(T) == offset + out.size() &&
+                         reinterpret_cast<uintptr_t>(out.data()) % alignof(T) == 0;
+      std::vector<T> copy(whole ? 0 : end - begin);
+      T* const values = whole ? reinterpret_cast<T*>(out.data()) : copy.data();
+      weight_.copy_bytes(begin * sizeof(T), std::as_writable_bytes(std::span(values, end - begin)));
+      scale_elements(values, static_cast<int64_t>(begin), static_cast<int64_t>(end - begin), view_,
+                     output_scale_, input_scale_);
+      if (!whole)
+        std::memcpy(out.data(), reinterpret_cast<std::byte*>(values) + (offset - begin * sizeof(T)),
+                    out.size());
+    });
+  }
+
+ private:
+  Tensor weight_;
+  WeightView view_;
+  std::vector<double> output_scale_, input_scale_;
+  double largest_;  // infinity: not known
+  int depth_;
+};
+
+// The sums for output channels [begin, end), which are rows; with `out`, the elements go there too.
+template <class T>
+void scale_output_first(const Tensor& weight, T* out, const WeightView& v,
+                        std::span<const double> output_scale, std::span<const double> input_scale,
+                        Tally& tally, int64_t begin, int64_t end) {
+  constexpr int64_t kPiece = (64 << 10) / sizeof(T);  // elements that are read at once, about
+  const int64_t row = v.second * v.inner,
+                rows_at_once = std::max<int64_t>(kPiece / std::max<int64_t>(row, 1), 1);
+  std::vector<T> buffer;
+  for (int64_t first = begin; first < end; first += rows_at_once) {
+    const int64_t rows = std::min(rows_at_once, end - first), count = rows * row;
+    T* values = out ? out + first * row : nullptr;
+    if (!values) {
+      buffer.resize(std::max(buffer.size(), static_cast<size_t>(count)));
+      values = buffer.data();
+    }
+    weight.copy_bytes(static_cast<size_t>(first * row) * sizeof(T),
+                      std::as_writable_bytes(std::span(values, static_cast<size_t>(count))));
+    for (int64_t r = first; r < first + rows; ++r, values += row) {
+      Lanes lanes;
+      scale_in_row(values, values, 0, row, v, row_scale(v, output_scale, input_scale, r), lanes);
+      tally.add(static_cast<size_t>(r), lanes);
+    }
   }
 }
 
@@ -197,22 +337,37 @@ void scale_output_second(const T* in, T* out, const WeightView& v, std::span<con
 }  // namespace
 
 Rounded scale_weight(const Tensor& weight, const WeightView& view, std::span<const double> output_scale,
-                     std::span<const double> input_scale) {
+                     std::span<const double> input_scale, bool measure) {
+  // Large ones are only summed here. A weight that was scaled time and again is not computed anew from the
+  // first for each.
+  constexpr size_t kLarge = size_t{64} << 10;
+  constexpr int kMostDepth = 3;
   Rounded result;
-  result.tensor = Tensor(weight.type(), weight.dims());
-  const Tensor source = weight.in_memory();  // of a file, read for this alone
+  std::shared_ptr<ScaledElements> later;
+  if (view.output_first && weight.bytes() >= kLarge) {
+    later = std::make_shared<ScaledElements>(weight, view, output_scale, input_scale);
+    if (later->depth() > kMostDepth) later = nullptr;
+  }
+  result.tensor =
+      later ? Tensor::deferred(weight.type(), weight.dims(), later) : Tensor(weight.type(), weight.dims());
+  if (later && !measure && weight.type() == DataType::float32 &&
+      later->find_largest() < std::numeric_limits<float>::max())
+    return result;
+  const Tensor source = view.output_first ? weight : weight.in_memory();
   Tally tally(view.outputs());
   dispatch<FloatTypes>(weight.type(), [&](auto tag) {
     using T = typename decltype(tag)::type;
-    const T* in = source.data<T>();
-    T* out = result.tensor.mutable_data<T>();
+    T* out = later ? nullptr : result.tensor.mutable_data<T>();
     constexpr int64_t kGrain = 1 << 16;
     const int64_t per_channel = weight.size() / std::max<int64_t>(view.outputs(), 1);
-    parallel_for(view.outputs(), kGrain / std::max<int64_t>(per_channel, 1) + 1,
-                 [&](int64_t begin, int64_t end) {
-                   const auto scale = view.output_first ? scale_output_first<T> : scale_output_second<T>;
-                   scale(in, out, view, output_scale, input_scale, tally, begin, end);
-                 });
+    parallel_for(
+        view.outputs(), kGrain / std::max<int64_t>(per_channel, 1) + 1, [&](int64_t begin, int64_t end) {
+          if (view.output_first) {
+            scale_output_first(source, out, view, output_scale, input_scale, tally, begin, end);
+          } else {
+            scale_output_second(source.data<T>(), out, view, output_scale, input_scale, tally, begin, end);
+          }
+        });
   });
   result.error = std::move(tally.error);
   result.reach = std::move(tally.reach);
@@ -220,6 +375,28 @@ Rounded scale_weight(const Tensor& weight, const WeightView& view, std::span<con
   find_overflow(result);
   return result;
 }
+
+namespace {
+
+// The sum of w * t and that of its terms' magnitudes, in lanes. A factor of 0 makes nothing of any weight.
+template <class T>
+void sum_row(const T* w, const double* t, int64_t count, double& sum, double& magnitude) {
+  std::array<double, kLanes> sums{}, magnitudes{};
+  const auto add = [&](int64_t i, int64_t l) {
+    const double term = t[i] == 0 ? 0.0 : exact(w[i]) * t[i];
+    sums[static_cast<size_t>(l)] += term;
+    magnitudes[static_cast<size_t>(l)] += std::abs(term);
+  };
+  int64_t i = 0;
+  for (; i + kLanes <= count; i += kLanes) {
+    for (int64_t l = 0; l < kLanes; ++l) add(i + l, l);
+  }
+  for (int64_t l = 0; i < count; ++i, ++l) add(i, l);
+  for (const double s : sums) sum += s;
+  for (const double m : magnitudes) magnitude += m;
+}
+
+}  // namespace
 
 WeightedSums weighted_sums(const Tensor& weight, const WeightView& v, std::span<const double> t) {
   WeightedSums result;
@@ -231,6 +408,14 @@ WeightedSums weighted_sums(const Tensor& weight, const WeightView& v, std::span<
   dispatch<FloatTypes>(weight.type(), [&](auto tag) {
     using T = typename decltype(tag)::type;
     const T* w = source.data<T>();
+    if (v.inner == 1 && v.output_first) {
+      for (int64_t r = 0; r < v.outer * v.first; ++r, w += v.second) {
+        const double* const of_row = t.data() + r / v.first * v.second;
+        sum_row(w, of_row, v.second, result.sum[static_cast<size_t>(r)],
+                result.magnitude[static_cast<size_t>(r)]);
+      }
+      return;
+    }
     for (int64_t o = 0; o < v.outer; ++o) {
       for (int64_t a = 0; a < v.first; ++a) {
         for (int64_t b = 0; b < v.second; ++b, w += v.inner) {

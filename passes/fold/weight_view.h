@@ -47,7 +47,7 @@ BFloat16 round_once<BFloat16>(double value);
 // A product or sum, rounded once, and what the rounding did.
 struct Rounded {
   Tensor tensor;
-  std::vector<double> error;  // by output channel: sum of |rounded - exact|
+  std::vector<double> error;  // by output channel: sum of |rounded - exact|; empty: not measured
   std::vector<double> reach;  // by output channel: sum of |exact|
   int64_t flushed = 0;        // elements that became zero because they would have been subnormal
   int64_t overflow = -1;  // the first channel with a result that is not finite; the tensor is then of no use
@@ -59,8 +59,10 @@ struct Rounded {
 // training has switched off would otherwise leave subnormal weights, on which CPUs are many times slower.
 // float16 keeps its subnormals: they are ordinary weights there (below 6e-5), and are normal numbers in
 // float32, in which CPUs compute.
+// Large weights are scaled when they are read. Without `measure` there are no errors and reaches, and the count
+// of flushed elements is 0.
 Rounded scale_weight(const Tensor& weight, const WeightView& view, std::span<const double> output_scale,
-                     std::span<const double> input_scale);
+                     std::span<const double> input_scale, bool measure = true);
 
 // What the weights make of a constant t for each input channel, and the sum of magnitudes behind each:
 // row-major [output channels, inner], for output channel o and position k of the kernel

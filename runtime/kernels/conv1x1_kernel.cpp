@@ -21,8 +21,8 @@ void scale_rows(const float* from, const float* factors, int64_t rows, int64_t w
 
 }  // namespace
 
-Tensor conv1x1_weights(const float* weights, const Conv1x1Shape& s) {
-  return pack_units({weights, s.in_channels, 1, s.in_channels}, units_of(s));
+Tensor conv1x1_weights(const Tensor& weights, const Conv1x1Shape& s) {
+  return pack_units(weights, s.in_channels, false, units_of(s));
 }
 
 Conv1x1Kernel::Conv1x1Kernel(const Conv1x1Shape& shape, bool has_bias, std::vector<KernelLink> chain,

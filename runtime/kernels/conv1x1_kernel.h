@@ -20,7 +20,7 @@ struct Conv1x1Shape {
 };
 
 // `weights` are [O, I]; [group][input channel][output channel of the group].
-Tensor conv1x1_weights(const float* weights, const Conv1x1Shape& shape);
+Tensor conv1x1_weights(const Tensor& weights, const Conv1x1Shape& shape);
 
 class Conv1x1Kernel : public Kernel {
  public:

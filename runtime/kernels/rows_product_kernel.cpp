@@ -28,9 +28,8 @@ void copy_to_blocks(const float* from, int64_t rows, int64_t terms, int64_t bloc
 
 }  // namespace
 
-Tensor rows_product_weights(const float* weights, const RowsProductShape& s) {
-  if (s.transposed) return pack_units({weights, s.terms, 1, s.terms}, units_of(s));
-  return pack_units({weights, s.terms, s.columns, 1}, units_of(s));
+Tensor rows_product_weights(const Tensor& weights, const RowsProductShape& s) {
+  return pack_units(weights, s.terms, !s.transposed, units_of(s));
 }
 
 RowsProductKernel::RowsProductKernel(const RowsProductShape& shape, bool has_bias,

@@ -15,7 +15,7 @@ struct RowsProductShape {
   bool transposed = false;  // the constants are [columns, terms], else [terms, columns]
 };
 
-Tensor rows_product_weights(const float* weights, const RowsProductShape& shape);
+Tensor rows_product_weights(const Tensor& weights, const RowsProductShape& shape);
 
 class RowsProductKernel : public Kernel {
  public:

@@ -179,23 +179,29 @@ int64_t Units::packed_width(int64_t channel) const {
   return (std::min(channels - channel, width) + step - 1) / step * step;
 }
 
-Tensor pack_units(const UnitWeights& w, const Units& units) {
-  Tensor packed =
-      Tensor::zeros(DataType::float32, {checked_mul(checked_mul(units.count(), units.width), w.terms)});
+Tensor pack_units(const Tensor& weights, int64_t terms, bool terms_first, const Units& units) {
+  Tensor packed(DataType::float32, {checked_mul(checked_mul(units.count(), units.width), terms)});
   float* const to = packed.mutable_values<float>().data();
+  // A unit's channels lie together, and are read for it alone.
+  const Tensor source = terms_first ? weights.in_memory() : weights;
   parallel_for(units.count(), 1, [&](int64_t begin, int64_t end) {
+    std::vector<std::byte> buffer;
     for (int64_t u = begin; u < end; ++u) {
       const int64_t first = u * units.width, channels = std::min(units.width, units.channels - first);
       const int64_t width = units.packed_width(first);
-      float* const unit = to + first * w.terms;
-      const float* const from = w.data + first * w.channel_step;
-      if (w.channel_step == 1) {
-        for (int64_t i = 0; i < w.terms; ++i) std::copy_n(from + i * w.term_step, channels, unit + i * width);
+      float* const unit = to + first * terms;
+      if (channels < units.width) std::fill_n(unit, units.width * terms, 0.f);
+      if (terms_first) {
+        const float* from = source.data<float>() + first;
+        for (int64_t i = 0; i < terms; ++i)
+          std::copy_n(from + i * units.channels, channels, unit + i * width);
         continue;
       }
+      const auto* const from = reinterpret_cast<const float*>(
+          source.piece(static_cast<size_t>(first * terms) * sizeof(float),
+                       static_cast<size_t>(channels * terms) * sizeof(float), buffer));
       for (int64_t o = 0; o < channels; ++o) {
-        for (int64_t i = 0; i < w.terms; ++i)
-          unit[i * width + o] = from[o * w.channel_step + i * w.term_step];
+        for (int64_t i = 0; i < terms; ++i) unit[i * width + o] = from[o * terms + i];
       }
     }
   });

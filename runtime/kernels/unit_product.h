@@ -20,12 +20,8 @@ struct Units {
   int64_t packed_width(int64_t channel) const;
 };
 
-// Weights [terms, channels] whose elements lie `term_step` and `channel_step` floats apart.
-struct UnitWeights {
-  const float* data;
-  int64_t terms, term_step, channel_step;
-};
-Tensor pack_units(const UnitWeights& weights, const Units& units);
+// Of weights [channels, terms], or with `terms_first` [terms, channels].
+Tensor pack_units(const Tensor& weights, int64_t terms, bool terms_first, const Units& units);
 
 // y = min(max(bias + sums + add, low), high) of `pixels` by the channels of a unit.
 struct UnitProduct {

@@ -358,24 +358,32 @@ size_t winograd_weights_bytes(const WinogradShape& shape) {
   return static_cast<size_t>(checked_mul(checked_mul(sizes.points * 4, sizes.in_padded), sizes.out_padded));
 }
 
-Tensor winograd_weights(const float* weights, const WinogradShape& shape) {
+Tensor winograd_weights(const Tensor& weights, const WinogradShape& shape) {
   const Sizes sizes(shape);
-  Tensor packed = Tensor::zeros(DataType::float32, {static_cast<int64_t>(winograd_weights_bytes(shape) / 4)});
+  Tensor packed(DataType::float32, {static_cast<int64_t>(winograd_weights_bytes(shape) / 4)});
   float* const to = packed.mutable_values<float>().data();
   const int side = shape.tile + 2;
   parallel_for(sizes.groups, 1, [&](int64_t begin, int64_t end) {
+    std::vector<std::byte> buffer;
     for (int64_t g = begin; g < end; ++g) {
       // [group][point][input channel][output channel of the group]
       const int64_t width = sizes.width(g), first = g * sizes.group;
       float* const group = to + sizes.points * sizes.in_padded * first;
+      const int64_t filters = std::min(width, shape.out_channels - first);
+      if (filters < width || shape.in_channels < sizes.in_padded)
+        std::fill_n(group, sizes.points * sizes.in_padded * width, 0.f);
+      // Those of the group are read for it alone.
+      const size_t filter_bytes = static_cast<size_t>(shape.in_channels) * 9 * sizeof(float);
+      const auto* const of_group = reinterpret_cast<const float*>(weights.piece(
+          static_cast<size_t>(first) * filter_bytes, static_cast<size_t>(filters) * filter_bytes, buffer));
       // Some input channels at a time, so that memory is read and written in runs.
       constexpr int64_t kChannels = 8;
       const auto most = static_cast<size_t>(kChannels * width);
       std::vector<double> given(9 * most), half(18 * most), points(36 * most);
       for (int64_t c = 0; c < shape.in_channels; c += kChannels) {
         const int64_t channels = std::min(kChannels, shape.in_channels - c), count = channels * width;
-        for (int64_t o = 0; o < std::min(width, shape.out_channels - first); ++o) {
-          const float* w = weights + ((first + o) * shape.in_channels + c) * 9;
+        for (int64_t o = 0; o < filters; ++o) {
+          const float* w = of_group + (o * shape.in_channels + c) * 9;
           for (int64_t i = 0; i < channels; ++i) {
             for (int64_t k = 0; k < 9; ++k) given[static_cast<size_t>(k * count + i * width + o)] = *w++;
           }

@@ -31,7 +31,7 @@ struct WinogradShape {
 };
 
 // The transformed weights of a kernel for this shape on this CPU; `weights` are [O, I, 3, 3].
-Tensor winograd_weights(const float* weights, const WinogradShape& shape);
+Tensor winograd_weights(const Tensor& weights, const WinogradShape& shape);
 size_t winograd_weights_bytes(const WinogradShape& shape);
 
 class WinogradKernel : public Kernel {

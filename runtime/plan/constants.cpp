@@ -15,15 +15,17 @@ std::shared_ptr<const Constant> pack(const Tensor& given, const onednn::Desc& fr
   auto c = std::make_shared<Constant>();
   c->source = given;
   c->arrange = arrange;
-  const Tensor tensor = arrange ? arrange(given) : given;
   c->from = from;
   c->desc = to;
   if (onednn::same_placement(from, to)) {
-    c->packed = tensor;
-    c->memory = dnnl::memory(to, onednn::cpu_engine(), const_cast<void*>(tensor.raw()));
+    c->packed = arrange ? arrange(given) : given;
+    c->memory = dnnl::memory(to, onednn::cpu_engine(), const_cast<void*>(c->packed.raw()));
     return c;
   }
-  c->packed = Tensor::zeros(DataType::float32, {static_cast<int64_t>((onednn::bytes_of(to) + 3) / 4)});
+  const Tensor tensor = arrange ? arrange(given) : given.in_memory();
+  const Dims floats = {static_cast<int64_t>((onednn::bytes_of(to) + 3) / 4)};
+  c->packed =
+      onednn::has_padding(to) ? Tensor::zeros(DataType::float32, floats) : Tensor(DataType::float32, floats);
   c->memory = dnnl::memory(to, onednn::cpu_engine(), c->packed.mutable_raw());
   // A small tensor is not worth waking the other threads.
   const ThreadScope threads(tensor.bytes() < kSmallBytes ? 1 : current_threads());
@@ -47,7 +49,7 @@ std::shared_ptr<const Constant> ConstantCache::find_or_add(const Tensor& tensor,
     });
     sweep_at_ = std::max<size_t>(64, 2 * by_source_.size());
   }
-  auto& known = by_source_[tensor.raw()];
+  auto& known = by_source_[tensor.buffer_id()];
   std::erase_if(known, [](const auto& weak) { return weak.expired(); });
   for (const auto& weak : known) {
     if (auto c = weak.lock(); c && matches(*c)) return c;

@@ -1,4 +1,6 @@
 // Folding where the model is unusual: subgraphs, functions, old formats, mixed types, dead channels.
+#include <cstring>
+
 #include "engine/onnx/onnx.h"
 #include "passes/fold/weight_view.h"
 #include "tests/passes/build.h"
@@ -393,6 +395,50 @@ TEST(WeightView, EveryLayoutAgainstTheDefinition) {
       }
     }
   }
+}
+
+TEST(WeightView, LargeWeightsAreScaledWhenTheyAreRead) {
+  const WeightView view{1, 40, 30, 25};
+  const Tensor w = random_tensor(DataType::float32, {40, 30, 5, 5}, 3);
+  const auto outputs = to_doubles(random_tensor(DataType::float64, {40}, 4)),
+             inputs = to_doubles(random_tensor(DataType::float64, {30}, 5));
+  const Tensor scaled = scale_weight(w, view, outputs, inputs, false).tensor;
+  ASSERT_NE(scaled.unread(), nullptr);
+  const Tensor whole = scaled.clone();
+  EXPECT_TRUE(scale_weight(w, view, outputs, inputs).tensor.identical_to(whole));
+  for (const size_t offset : {size_t{0}, size_t{1}, size_t{4}, size_t{4099}, size_t{50000}}) {
+    for (const size_t size : {size_t{0}, size_t{3}, size_t{4}, size_t{8000}, size_t{70000}}) {
+      std::vector<std::byte> piece(size);
+      scaled.copy_bytes(offset, piece);
+      EXPECT_EQ(std::memcmp(piece.data(), static_cast<const std::byte*>(whole.raw()) + offset, size), 0)
+          << size << " bytes from " << offset;
+    }
+  }
+  // Scaled again and again, as if each result had been stored.
+  Tensor lazy = w, stored = w;
+  for (int i = 0; i < 8; ++i) {
+    const auto& by_output = i % 2 ? outputs : std::vector<double>();
+    const auto& by_input = i % 2 ? std::vector<double>() : inputs;
+    lazy = scale_weight(lazy, view, by_output, by_input, i % 3 == 0).tensor;
+    stored = scale_weight(stored, view, by_output, by_input).tensor.clone();
+  }
+  EXPECT_TRUE(lazy.identical_to(stored));
+}
+
+TEST(WeightView, OverflowIsFoundWithoutMeasuring) {
+  const WeightView view{1, 20, 1000, 1};
+  for (const float bad : {2e38f, std::numeric_limits<float>::infinity(), std::nanf("")}) {
+    Tensor w = random_tensor(DataType::float32, {20, 1000}, 3);
+    w.mutable_data<float>()[7345] = bad;
+    for (const bool measure : {true, false})
+      EXPECT_EQ(scale_weight(w, view, std::vector<double>(20, 2), {}, measure).overflow, 7);
+  }
+  // Near the limit, and through a weight that was scaled before.
+  Tensor w = random_tensor(DataType::float32, {20, 1000}, 3);
+  w.mutable_data<float>()[7345] = 1e38f;
+  const Tensor twice = scale_weight(w, view, std::vector<double>(20, 2), {}, false).tensor;
+  EXPECT_EQ(scale_weight(twice, view, std::vector<double>(20, 1.7), {}, false).overflow, -1);
+  EXPECT_EQ(scale_weight(twice, view, std::vector<double>(20, 1.8), {}, false).overflow, 7);
 }
 
 TEST(RoundOnce, DoesNotRoundTwice) {

@@ -67,7 +67,7 @@ struct BlockedConvolution {
   }
   int64_t terms() const { return (depthwise ? 1 : in_channels) * window * window; }
 
-  using Pack = std::function<Tensor(const float* weights)>;
+  using Pack = std::function<Tensor(const Tensor& weights)>;
   using Make = std::function<std::unique_ptr<const Kernel>(std::vector<KernelLink> chain)>;
 
   // The largest error must be within that of sums of factor * terms() products.
@@ -83,7 +83,7 @@ struct BlockedConvolution {
     std::normal_distribution<float> normal(0, 1 / std::sqrt(static_cast<float>(terms())));
     for (float& w : weights) w = normal(random);
 
-    const Tensor packed = pack(weights.data());
+    const Tensor packed = pack(Tensor::of(weights, {static_cast<int64_t>(weights.size())}));
     std::vector<void*> memory = {x.values.mutable_raw(), const_cast<void*>(packed.raw())};
     if (bias) memory.push_back(shift.values.mutable_raw());
     std::vector<KernelLink> links;

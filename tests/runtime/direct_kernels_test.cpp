@@ -29,7 +29,7 @@ void check_1x1(BlockedConvolution c, uint32_t seed) {
   s.pixels = c.in_height * c.in_width;
   s.block = c.block;
   c.check(
-      seed, 1, [&](const float* weights) { return conv1x1_weights(weights, s); },
+      seed, 1, [&](const Tensor& weights) { return conv1x1_weights(weights, s); },
       [&](std::vector<KernelLink> chain) {
         return std::make_unique<Conv1x1Kernel>(s, c.bias, std::move(chain), c.threads);
       });
@@ -71,7 +71,7 @@ void check_depthwise(BlockedConvolution c, uint32_t seed) {
   s.stride_along = c.stride_along;
   ASSERT_TRUE(has_depthwise_kernel(c.window, c.stride_along));
   c.check(
-      seed, 1, [&](const float* weights) { return depthwise_weights(weights, s); },
+      seed, 1, [&](const Tensor& weights) { return depthwise_weights(weights.data<float>(), s); },
       [&](std::vector<KernelLink> chain) {
         return std::make_unique<DepthwiseKernel>(s, c.bias, std::move(chain), c.threads);
       });
@@ -211,7 +211,7 @@ TEST(RowsProduct, Random) {
                      .threads = static_cast<int>(pick(1, 3)),
                      .chain = static_cast<TestChain>(pick(0, 3))};
     c.check(
-        seed, [&](const Tensor& constants) { return rows_product_weights(constants.data<float>(), s); },
+        seed, [&](const Tensor& constants) { return rows_product_weights(constants, s); },
         [&](std::vector<KernelLink> chain, int threads) {
           return std::make_unique<RowsProductKernel>(s, c.bias, std::move(chain), threads);
         });

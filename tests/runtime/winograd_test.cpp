@@ -38,7 +38,7 @@ void check(const BlockedConvolution& c, int tile, uint32_t seed) {
   s.block = c.block;
   s.tile = tile;
   c.check(
-      seed, kWinogradFactor, [&](const float* weights) { return winograd_weights(weights, s); },
+      seed, kWinogradFactor, [&](const Tensor& weights) { return winograd_weights(weights, s); },
       [&](std::vector<KernelLink> chain) {
         return std::make_unique<WinogradKernel>(s, c.bias, std::move(chain), c.threads);
       });

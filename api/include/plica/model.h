@@ -98,6 +98,8 @@ class Model {
     std::vector<std::string> only;     // when not empty, the only ones to run
     std::vector<std::string> keep;     // nodes that nothing may change or remove
     int64_t max_rewrites = -1;         // stop after so many; negative: no bound
+    // Without, the report has no error bounds, no health and no values by channel: loading to run is faster.
+    bool measure = true;
     // Called with a listing of the graph after these passes. An unknown pass throws invalid_argument.
     std::vector<std::string> dump_after;
     std::function<void(std::string_view pass, std::string_view listing)> on_dump;
