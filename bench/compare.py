@@ -76,25 +76,33 @@ def prepare_openvino(path, threads, _name, xs, _outputs, streams):
     return [lambda x, request=request: request.infer([x]) for request in requests]
 
 
-def prepare_mnn(path, threads, name, xs, outputs, _streams):
+def convert_to_mnn(path, converted):
+    converter = os.path.join(os.path.dirname(sys.executable), "mnnconvert")
+    subprocess.run([converter, "-f", "ONNX", "--modelFile", path, "--MNNModel", converted, "--bizCode", "x"],
+                   stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, check=True)
+
+
+def open_mnn(converted, threads, name, outputs, shapes_vary):
     import MNN
 
-    with tempfile.TemporaryDirectory() as directory:
-        converted = os.path.join(directory, "model.mnn")
-        converter = os.path.join(os.path.dirname(sys.executable), "mnnconvert")
-        subprocess.run([converter, "-f", "ONNX", "--modelFile", path, "--MNNModel", converted, "--bizCode", "x"],
-                       stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, check=True)
-        settings = {"backend": "CPU", "numThread": threads, "precision": "high", "memory": "normal"}
-        runtime = MNN.nn.create_runtime_manager((settings,))
-        net = MNN.nn.load_module_from_file(converted, [name], outputs, runtime_manager=runtime,
-                                           shape_mutable=len(xs) > 1)
+    settings = {"backend": "CPU", "numThread": threads, "precision": "high", "memory": "normal"}
+    runtime = MNN.nn.create_runtime_manager((settings,))
+    net = MNN.nn.load_module_from_file(converted, [name], outputs, runtime_manager=runtime,
+                                       shape_mutable=shapes_vary)
 
     def run(x):
         value = MNN.expr.const(x, list(x.shape), MNN.expr.NCHW)
         results = net.forward([value])
         return [r.read() for r in (results if isinstance(results, list) else [results])]
 
-    return [run]
+    return run
+
+
+def prepare_mnn(path, threads, name, xs, outputs, _streams):
+    with tempfile.TemporaryDirectory() as directory:
+        converted = os.path.join(directory, "model.mnn")
+        convert_to_mnn(path, converted)
+        return [open_mnn(converted, threads, name, outputs, len(xs) > 1)]
 
 
 def child(peer, path, threads, shapes, streams, seconds):

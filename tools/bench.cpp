@@ -1,14 +1,15 @@
 // plica bench: how long a model takes to load and to run.
-#include <sys/resource.h>
 
 #include <algorithm>
 #include <chrono>
 #include <cmath>
 #include <exception>
+#include <fstream>
 #include <memory>
 #include <mutex>
 #include <numeric>
 #include <optional>
+#include <string>
 #include <thread>
 
 #include "engine/core/fail.h"
@@ -152,10 +153,13 @@ void run_streams(Candidate& c, const BenchOptions& options) {
   c.seconds = milliseconds_since(start) / 1e3;
 }
 
+// In bytes. (What getrusage says includes the process that started this one.)
 int64_t peak_rss() {
-  struct rusage usage = {};
-  getrusage(RUSAGE_SELF, &usage);
-  return int64_t{usage.ru_maxrss} * 1024;
+  std::ifstream status("/proc/self/status");
+  for (std::string line; std::getline(status, line);) {
+    if (line.starts_with("VmHWM:")) return std::stoll(line.substr(6)) * 1024;
+  }
+  return 0;
 }
 
 Json to_json(const Candidate& c, int threads, int streams) {

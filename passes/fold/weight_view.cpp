@@ -69,9 +69,9 @@ bool is_tiny(T stored) {
 }
 
 // A run of contiguous elements of one output channel; element i is scaled by scale(i). As store() does, block
-// by block and one thing at a time: simple loops vectorize.
+// by block and one thing at a time: simple loops vectorize. Sums go to `lanes`, unless null.
 template <class T, class Scale>
-void scale_run(const T* in, T* out, int64_t count, Scale&& scale, Lanes& lanes) {
+void scale_run(const T* in, T* out, int64_t count, Scale&& scale, Lanes* lanes) {
   constexpr int64_t kBlock = 256;
   std::array<double, kBlock> x;
   for (int64_t start = 0; start < count; start += kBlock) {
@@ -86,13 +86,14 @@ void scale_run(const T* in, T* out, int64_t count, Scale&& scale, Lanes& lanes) 
     }
     for (int64_t i = 0; tiny != 0 && i < n; ++i) {
       if (!is_tiny(to[i])) continue;
-      lanes.flushed += x[static_cast<size_t>(i)] != 0;
+      if (lanes) lanes->flushed += x[static_cast<size_t>(i)] != 0;
       to[i] = T{};
     }
+    if (!lanes) continue;
     const auto add = [&](int64_t i, int64_t l) {
       const double value = x[static_cast<size_t>(i)];
-      lanes.error[static_cast<size_t>(l)] += std::abs(exact(to[i]) - value);
-      lanes.reach[static_cast<size_t>(l)] += std::abs(value);
+      lanes->error[static_cast<size_t>(l)] += std::abs(exact(to[i]) - value);
+      lanes->reach[static_cast<size_t>(l)] += std::abs(value);
     };
     int64_t i = 0;
     for (; i + kLanes <= n; i += kLanes) {
@@ -161,7 +162,7 @@ RowScale row_scale(const WeightView& v, std::span<const double> output_scale,
 // The elements of a row from `at` on.
 template <class T>
 void scale_in_row(const T* in, T* out, int64_t at, int64_t count, const WeightView& v, const RowScale& scale,
-                  Lanes& lanes) {
+                  Lanes* lanes) {
   const double s = scale.row;
   const double* const factors = scale.second;
   if (!factors) {
@@ -186,10 +187,9 @@ template <class T>
 void scale_elements(T* values, int64_t first, int64_t count, const WeightView& v,
                     std::span<const double> output_scale, std::span<const double> input_scale) {
   const int64_t row = v.second * v.inner;
-  Lanes ignored;
   while (count > 0) {
     const int64_t at = first % row, n = std::min(row - at, count);
-    scale_in_row(values, values, at, n, v, row_scale(v, output_scale, input_scale, first / row), ignored);
+    scale_in_row(values, values, at, n, v, row_scale(v, output_scale, input_scale, first / row), nullptr);
     values += n;
     first += n;
     count -= n;
@@ -264,8 +264,10 @@ class ScaledElements : public ElementSource {
       std::vector<T> copy(whole ? 0 : end - begin);
       T* const values = whole ? reinterpret_cast<T*>(out.data()) : copy.data();
       weight_.copy_bytes(begin * sizeof(T), std::as_writable_bytes(std::span(values, end - begin)));
-      scale_elements(values, static_cast<int64_t>(begin), static_cast<int64_t>(end - begin), view_,
-                     output_scale_, input_scale_);
+      vectorized([this, values, begin, end] {
+        scale_elements(values, static_cast<int64_t>(begin), static_cast<int64_t>(end - begin), view_,
+                       output_scale_, input_scale_);
+      });
       if (!whole)
         std::memcpy(out.data(), reinterpret_cast<std::byte*>(values) + (offset - begin * sizeof(T)),
                     out.size());
@@ -300,7 +302,7 @@ void scale_output_first(const Tensor& weight, T* out, const WeightView& v,
                       std::as_writable_bytes(std::span(values, static_cast<size_t>(count))));
     for (int64_t r = first; r < first + rows; ++r, values += row) {
       Lanes lanes;
-      scale_in_row(values, values, 0, row, v, row_scale(v, output_scale, input_scale, r), lanes);
+      scale_in_row(values, values, 0, row, v, row_scale(v, output_scale, input_scale, r), &lanes);
       tally.add(static_cast<size_t>(r), lanes);
     }
   }
@@ -326,7 +328,7 @@ void scale_output_second(const T* in, T* out, const WeightView& v, std::span<con
           Lanes lanes;
           scale_run(
               in + row + b * v.inner, out + row + b * v.inner, v.inner, [factor](int64_t) { return factor; },
-              lanes);
+              &lanes);
           tally.add(channel, lanes);
         }
       }
