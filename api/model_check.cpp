@@ -4,6 +4,7 @@
 
 #include "api/graph_walk.h"
 #include "engine/core/fail.h"
+#include "engine/core/limits.h"
 #include "engine/ops/infer.h"
 #include "engine/ops/table.h"
 #include "plica/model.h"
@@ -33,6 +34,7 @@ void find_faults(const Graph& graph, std::vector<Finding>& findings) {
         if (const Value* value = node->output(i)) facts[value] = std::move(outputs[static_cast<size_t>(i)]);
       }
     } catch (const Error& error) {
+      if (ends_work(error)) throw;
       findings.push_back({error.code(), "", error.message()});
     }
   }
@@ -51,6 +53,7 @@ std::vector<Finding> Model::check() const {
   try {
     infer_graph(graph_->graph);
   } catch (const Error& error) {
+    if (ends_work(error)) throw;
     const size_t before = findings.size();
     find_faults(graph_->graph, findings);
     if (findings.size() == before) findings.push_back({error.code(), "", error.message()});

@@ -8,6 +8,7 @@
 #include "api/findings.h"
 #include "api/graph_walk.h"
 #include "engine/core/checked.h"
+#include "engine/core/limits.h"
 #include "engine/ops/infer.h"
 #include "engine/ops/table.h"
 #include "plica/model.h"
@@ -84,7 +85,8 @@ void count_macs(const Graph& graph, const Model& model, const DimSizes& sizes, M
   std::optional<GraphFacts> facts;
   try {
     facts = infer_graph(graph, options);
-  } catch (const Error&) {
+  } catch (const Error& error) {
+    if (ends_work(error)) throw;
     // The assumed sizes don't suit the model, or it is not valid: check() says which.
   }
   for (const Node* node : graph.nodes()) {

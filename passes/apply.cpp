@@ -3,6 +3,7 @@
 #include <algorithm>
 
 #include "engine/core/fail.h"
+#include "engine/core/limits.h"
 #include "passes/dying.h"
 #include "passes/patch_types.h"
 
@@ -304,7 +305,7 @@ std::optional<Skip> Applier::apply(Patch& patch, const std::function<void(const 
   try {
     types.emplace(model_, facts_, patch);
   } catch (const Error& error) {
-    if (error.code() == ErrorCode::internal) throw;
+    if (ends_work(error)) throw;
     return Skip{"the result would not be valid: " + error.message(), "", nullptr};
   }
   if (auto skip = check(model_, patch, dying, *types, facts_, kept_)) return skip;

@@ -3,6 +3,7 @@
 #include <algorithm>
 
 #include "engine/core/fail.h"
+#include "engine/core/limits.h"
 
 namespace plica {
 namespace {
@@ -93,6 +94,7 @@ void Driver::visit(Node& node, const Pass& pass) {
 }
 
 bool Driver::try_rule(const Node* node, Graph& graph, const Rule& rule) {
+  check_limits();
   const int64_t spent = options_.growth_bytes - growth_left_;
   const RuleContext context{.model = model_,
                             .facts = facts_,
@@ -107,7 +109,7 @@ bool Driver::try_rule(const Node* node, Graph& graph, const Rule& rule) {
     result = node ? rule.on_node(*node, context) : rule.on_graph(graph, context);
   } catch (const Error& error) {
     // A model that is wrong here stays as it is: whoever runs or checks it will say so.
-    if (error.code() == ErrorCode::internal) throw;
+    if (ends_work(error)) throw;
     result = Skip{error.message(), "", node};
   }
   if (std::holds_alternative<NoMatch>(result)) return false;

@@ -1,5 +1,6 @@
 #include "passes/facts.h"
 
+#include "engine/core/limits.h"
 #include "engine/ops/table.h"
 
 namespace plica {
@@ -55,6 +56,7 @@ void ModelFacts::infer(const Graph& graph) {
 }
 
 void ModelFacts::infer(const Node& node) {
+  check_limits();
   for_each_subgraph(node.attributes(), [&](const Graph& sub) { infer(sub); });
   std::vector<Facts> outputs(static_cast<size_t>(node.num_outputs()));
   if (find_op(node)) {
@@ -65,7 +67,7 @@ void ModelFacts::infer(const Node& node) {
       const OuterFacts outer = [this](const Value* v) { return &of(v); };
       outputs = is_quantization(node) ? infer_node(node, inputs) : infer_values(node, inputs, kSmall, &outer);
     } catch (const Error& error) {
-      if (error.code() == ErrorCode::internal) throw;
+      if (ends_work(error)) throw;
     }
   }
   outputs.resize(static_cast<size_t>(node.num_outputs()));

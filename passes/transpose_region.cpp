@@ -3,6 +3,7 @@
 #include <algorithm>
 
 #include "engine/core/fail.h"
+#include "engine/core/limits.h"
 #include "engine/ops/node_parameters.h"
 #include "passes/fold/carry.h"
 #include "passes/match.h"
@@ -66,7 +67,7 @@ std::optional<Reordered> TransposeRegion::fitting(const Node& node, const AxisOr
   try {
     r = reordered(node, order, context_);
   } catch (const Error& error) {
-    if (error.code() == ErrorCode::internal) throw;
+    if (ends_work(error)) throw;
   }
   if (!r || r->data.empty()) return std::nullopt;
   const auto agrees = [&](const Value* v, const AxisOrder& o) {

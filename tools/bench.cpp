@@ -13,6 +13,7 @@
 #include <thread>
 
 #include "engine/core/fail.h"
+#include "engine/core/limits.h"
 #include "plica/plica.h"
 #include "tools/commands.h"
 #include "tools/console.h"
@@ -133,7 +134,9 @@ void run_streams(Candidate& c, const BenchOptions& options) {
   std::exception_ptr error;
   const auto start = Clock::now();
   const auto end = start + std::chrono::duration<double>(options.duration);
+  const std::shared_ptr<Limits> limits = Limits::current();
   const auto work = [&] {
+    const LimitsScope scope(limits);
     std::vector<double> times;
     try {
       while (Clock::now() < end || times.size() < kLeastRuns) {

@@ -42,13 +42,13 @@ inline ExitCode exit_code_of(ErrorCode code) {
   switch (code) {
     case ErrorCode::invalid_model:
     case ErrorCode::invalid_argument:
+    case ErrorCode::limit:  // it wants more than there is, or than the user allows
       return kInvalid;
     case ErrorCode::unsupported:
       return kUnsupported;
     case ErrorCode::cancelled:
       return kInterrupted;
     case ErrorCode::io:
-    case ErrorCode::limit:
     case ErrorCode::internal:
       return kFailed;
   }

@@ -4,6 +4,7 @@
 #include <map>
 #include <new>
 
+#include "engine/core/limits.h"
 #include "plica/version.h"
 #include "tools/commands.h"
 #include "tools/console.h"
@@ -37,6 +38,15 @@ int run_program(int argc, char** argv) {
           {"auto", ColorMode::automatic}, {"always", ColorMode::always}, {"never", ColorMode::never}}))
       ->type_name("WHEN");
   app.add_flag("-q,--quiet", quiet, "No notes on stderr, only errors");
+  LimitOptions limits;
+  app.add_option("--max-memory", limits.max_memory,
+                 "Memory that tensors may take, such as 512MB or 2GB; more is refused before it is allocated")
+      ->transform(CLI::AsSizeValue(true))
+      ->check(CLI::PositiveNumber)
+      ->type_name("SIZE");
+  app.add_option("--timeout", limits.timeout, "Seconds after which to give up (between two steps)")
+      ->check(CLI::PositiveNumber)
+      ->type_name("S");
 
   Invocation invocation;
   for (auto add : {add_run, add_optimize, add_inspect, add_check, add_bench, add_tune, add_profile,
@@ -55,9 +65,15 @@ int run_program(int argc, char** argv) {
   set_color_mode(color);
   set_quiet(quiet);
   if (invocation.runs_models) limit_spinning(argv);
-  const int code = invocation.run();
-  flush_output();
-  return code;
+  const LimitsScope scope(limits);
+  try {
+    const int code = invocation.run();
+    flush_output();
+    return code;
+  } catch (const Error& error) {
+    if (error.code() != ErrorCode::cancelled || !scope.limits()->timed_out()) throw;
+    throw Exit(kFailed, error.message());
+  }
 }
 
 int guarded_main(int argc, char** argv) {

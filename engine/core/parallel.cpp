@@ -6,8 +6,11 @@
 #include <algorithm>
 #include <exception>
 #include <fstream>
+#include <memory>
 #include <mutex>
 #include <string>
+
+#include "engine/core/limits.h"
 
 namespace plica {
 
@@ -21,6 +24,7 @@ void parallel_for(int64_t count, int64_t grain, const std::function<void(int64_t
   }
   std::exception_ptr first;
   std::mutex mutex;
+  const std::shared_ptr<Limits> limits = Limits::current();
 #pragma omp parallel num_threads(threads)
   {
     const int64_t team = omp_get_num_threads();
@@ -29,6 +33,7 @@ void parallel_for(int64_t count, int64_t grain, const std::function<void(int64_t
     const int64_t extra = count % team;
     const int64_t begin = self * share + std::min(self, extra);
     const int64_t end = begin + share + (self < extra ? 1 : 0);
+    const LimitsScope scope(limits);
     try {
       if (begin < end) body(begin, end);
     } catch (...) {

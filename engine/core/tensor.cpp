@@ -11,6 +11,7 @@
 #include "engine/core/checked.h"
 #include "engine/core/fail.h"
 #include "engine/core/file.h"
+#include "engine/core/limits.h"
 #include "engine/core/parallel.h"
 
 namespace plica {
@@ -21,7 +22,23 @@ constexpr std::align_val_t kAlignment{64};
 // Large buffers lie on huge pages where the system has them: 512 page faults fewer for each.
 constexpr size_t kHugePage = size_t{2} << 20;
 
-std::shared_ptr<void> allocate_bytes(size_t bytes) {
+// Bytes that an account of limits holds.
+class Reservation {
+ public:
+  Reservation(std::shared_ptr<Limits> limits, size_t bytes) : limits_(std::move(limits)), bytes_(bytes) {
+    limits_->reserve(bytes_);
+  }
+  Reservation(Reservation&& other) noexcept : limits_(std::move(other.limits_)), bytes_(other.bytes_) {}
+  ~Reservation() {
+    if (limits_) limits_->release(bytes_);
+  }
+
+ private:
+  std::shared_ptr<Limits> limits_;
+  size_t bytes_;
+};
+
+std::shared_ptr<void> allocate_unlimited(size_t bytes) {
   if (bytes >= kHugePage) {
     constexpr std::align_val_t kHugeAlignment{kHugePage};
     void* p = ::operator new(bytes, kHugeAlignment);
@@ -31,6 +48,22 @@ std::shared_ptr<void> allocate_bytes(size_t bytes) {
   // At least one byte, so that an empty tensor has an address too.
   void* p = ::operator new(std::max<size_t>(bytes, 1), kAlignment);
   return {p, [](void* q) { ::operator delete(q, kAlignment); }};
+}
+
+std::shared_ptr<void> allocate_bytes(size_t bytes) {
+  std::shared_ptr<Limits> limits = Limits::current();
+  if (!limits) {
+    check_machine_memory(bytes);
+    return allocate_unlimited(bytes);
+  }
+  struct Limited {
+    Reservation reservation;  // given back after the memory
+    std::shared_ptr<void> memory;
+  };
+  auto limited = std::make_shared<Limited>(Limited{Reservation(std::move(limits), bytes), nullptr});
+  limited->memory = allocate_unlimited(bytes);
+  void* const p = limited->memory.get();
+  return {std::move(limited), p};
 }
 
 // The elements of a deferred tensor and of all its copies. Once they are in memory they stay there.

@@ -2,6 +2,7 @@
 
 #include <cstring>
 
+#include "engine/core/limits.h"
 #include "engine/graph/captures.h"
 #include "engine/ops/infer.h"
 #include "engine/ops/table.h"
@@ -22,6 +23,7 @@ void EvaluateContext::share(int i, const Tensor& tensor) {
 }
 
 std::vector<Tensor> EvaluateContext::run_body(const Graph& body, std::vector<Tensor> inputs) const {
+  check_limits();
   require(bodies_ != nullptr, ErrorCode::internal, "{} has nobody to run its subgraphs", def_.name);
   require(inputs.size() == body.inputs().size(), ErrorCode::invalid_model, "subgraph {} has {} inputs, expected {}",
           quoted(body.name), body.inputs().size(), inputs.size());
@@ -46,6 +48,7 @@ Prepared prepare_node(const Node& node) {
 
 std::vector<Tensor> evaluate_node(const Node& node, std::span<const Tensor* const> inputs, const BodyRunner* bodies,
                                   Prepared prepared) {
+  check_limits();
   std::vector<Facts> facts(inputs.size());
   std::vector<const Facts*> pointers(inputs.size(), nullptr);
   for (size_t i = 0; i < inputs.size(); ++i) {

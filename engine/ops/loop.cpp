@@ -5,6 +5,7 @@
 #include <limits>
 
 #include "engine/core/fail.h"
+#include "engine/core/limits.h"
 #include "engine/ops/control.h"
 #include "engine/ops/evaluate.h"
 #include "engine/ops/infer.h"
@@ -43,7 +44,7 @@ void infer_if(InferContext& context) {
     try {
       outcomes.push_back(context.infer_body(*branch, {}));
     } catch (const Error& e) {
-      if (e.code() == ErrorCode::internal) throw;
+      if (ends_work(e)) throw;
       if (!fault) fault = std::current_exception();
     }
   }

@@ -5,6 +5,7 @@
 
 #include "engine/core/checked.h"
 #include "engine/core/fail.h"
+#include "engine/core/limits.h"
 #include "engine/core/parallel.h"
 #include "runtime/kernels/copy.h"
 #include "runtime/kernels/primitive_kernel.h"
@@ -83,6 +84,7 @@ std::shared_ptr<Plan> PlanBuilder::build() {
     record(static_cast<int>(v), p);
   }
   for (const LoweredOp& op : graph_.ops) {
+    check_limits();
     current_ = &op;
     if (!tuned_.key.empty()) {
       step_key_ = step_key(graph_, op);
@@ -379,6 +381,7 @@ void PlanBuilder::finish_outputs() {
     PlanOutput out;
     out.type = value.type;
     out.dims = value.dims;
+    if (value.source) out.name = value.source->name();
     if (value.constant.defined()) {
       out.kind = PlanOutput::Kind::constant;
       out.constant = value.constant;

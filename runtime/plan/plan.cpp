@@ -5,6 +5,7 @@
 
 #include "engine/core/checked.h"
 #include "engine/core/fail.h"
+#include "engine/core/limits.h"
 #include "engine/core/parallel.h"
 #include "runtime/plan/runner.h"
 #include "runtime/plan/step_recorder.h"
@@ -32,8 +33,12 @@ void Workspace::bind(std::shared_ptr<const Plan> plan) {
   addresses_.clear();
   first_operand_.clear();
   externals_.clear();
-  grow(arena_, std::max<size_t>(plan->arena_bytes, 1));
-  grow(scratch_, std::max<size_t>(plan->scratch_bytes, 1));
+  with_context(
+      [&] {
+        grow(arena_, std::max<size_t>(plan->arena_bytes, 1));
+        grow(scratch_, std::max<size_t>(plan->scratch_bytes, 1));
+      },
+      [] { return std::string("memory for intermediate tensors"); });
   for (const Step& step : plan->steps) {
     first_operand_.push_back(addresses_.size());
     for (const Step::Operand& o : step.operands) {
@@ -66,7 +71,8 @@ std::vector<Tensor> Plan::run(Workspace& workspace, const std::vector<Tensor>& i
   for (size_t i = 0; i < outputs.size(); ++i) {
     if (outputs[i].kind == PlanOutput::Kind::constant) results[i] = outputs[i].constant;
     if (outputs[i].kind != PlanOutput::Kind::computed) continue;
-    results[i] = pool.allocate(outputs[i].type, outputs[i].dims);
+    results[i] = with_context([&] { return pool.allocate(outputs[i].type, outputs[i].dims); },
+                              [&] { return "output " + quoted(outputs[i].name); });
     output_addresses[i] = results[i].mutable_raw();
   }
   for (const Workspace::External& e : w.externals_) {
@@ -87,6 +93,7 @@ std::vector<Tensor> Plan::run(Workspace& workspace, const std::vector<Tensor>& i
   int current = current_threads();
   StepRecorder* const recorder = StepRecorder::current();
   for (size_t i = 0; i < steps.size(); ++i) {
+    check_limits();
     if (steps[i].threads != current) {
       threads.reset();
       threads.emplace(current = steps[i].threads);

@@ -42,6 +42,7 @@ struct PlanOutput {
   Dims dims;
   Tensor constant;
   int dynamic = -1;  // its slot
+  std::string name;  // for messages
 };
 
 class Workspace;

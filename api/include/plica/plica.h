@@ -6,6 +6,7 @@
 //   plica::TensorMap y = session.run({{"input", plica::Tensor::view(pixels, {1, 3, 224, 224})}});
 #pragma once
 
+#include "plica/limits.h"   // IWYU pragma: export
 #include "plica/model.h"    // IWYU pragma: export
 #include "plica/report.h"   // IWYU pragma: export
 #include "plica/session.h"  // IWYU pragma: export
