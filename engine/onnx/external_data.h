@@ -6,11 +6,14 @@
 // name, so that there is nothing to swap between a check and its use.
 #pragma once
 
+#include <cstddef>
 #include <filesystem>
 #include <memory>
-#include <span>
+#include <optional>
 #include <string>
 #include <unordered_map>
+#include <utility>
+#include <vector>
 
 #include "engine/core/file.h"
 #include "engine/onnx/messages.h"
@@ -24,19 +27,31 @@ class ExternalFiles {
   explicit ExternalFiles(std::filesystem::path directory, bool use_openat2 = true)
       : directory_(std::move(directory)), use_openat2_(use_openat2) {}
 
-  struct Bytes {
-    std::span<const std::byte> bytes;
-    std::shared_ptr<const void> owner;
+  struct Found {
+    FileRange range;       // as many bytes as the tensor has
+    bool can_stay = true;  // false: so many files are open that this one should be read now and let go
   };
-  // The bytes of a tensor of that size, mapped. Throws invalid_model, io.
-  Bytes find(const StringEntries& entries, size_t tensor_bytes);
+  // Where a tensor of that size is. Throws invalid_model, io.
+  Found find(const StringEntries& entries, size_t tensor_bytes);
+  const std::vector<FileId>& opened() const { return opened_; }
 
  private:
-  std::shared_ptr<const MappedFile> open(const std::string& location);
+  std::shared_ptr<const ReadableFile> open(const std::string& location);
 
   std::filesystem::path directory_;
   bool use_openat2_;
-  std::unordered_map<std::string, std::shared_ptr<const MappedFile>> files_;
+  std::unordered_map<std::string, std::shared_ptr<const ReadableFile>> files_;
+  std::vector<FileId> opened_;
 };
 
 }  // namespace plica::onnx_format
+
+namespace plica {
+
+// What a model was read from.
+struct SourceFiles {
+  std::optional<FileId> model;
+  std::vector<FileId> external;
+};
+
+}  // namespace plica

@@ -108,10 +108,11 @@ Tensor take_raw(DataType type, Dims dims, std::string* raw) {
 }
 
 Tensor read_external(DataType type, Dims dims, const TensorProto& proto, size_t size, ExternalFiles& files) {
-  const ExternalFiles::Bytes found = files.find(proto.external_data(), size);
-  if (size == 0 || !is_aligned(found.bytes.data(), type))
-    return read_bytes(type, std::move(dims), found.bytes);
-  return Tensor::view(type, std::move(dims), static_cast<const void*>(found.bytes.data()), found.owner);
+  ExternalFiles::Found found = files.find(proto.external_data(), size);
+  if (size >= kLargeTensor && found.can_stay) return Tensor::in_file(type, std::move(dims), std::move(found.range));
+  Tensor tensor(type, std::move(dims));
+  if (size > 0) found.range.read({static_cast<std::byte*>(tensor.mutable_raw()), size});
+  return tensor;
 }
 
 // bool objects with other bits than 0 and 1 are undefined behaviour; any byte but 0 means true.
