@@ -79,8 +79,8 @@ Descriptor open_beneath(int directory, const std::filesystem::path& location, bo
   return open_by_components(directory, location);
 }
 
-// Whether the name that the file was opened by is gone. The count of links alone proves nothing: a second link
-// may have been removed before they were counted. But a name that is still there now was there then.
+// Whether the name that the file was opened by is gone. The count of links alone proves nothing: a second
+// link may have been removed before they were counted. But a name that is still there now was there then.
 bool has_lost_its_name(int fd) {
   std::error_code error;
   const std::string name =

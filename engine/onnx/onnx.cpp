@@ -76,11 +76,14 @@ std::unique_ptr<ModelGraph> load_model(const fs::path& path) {
   constexpr int kMostAttempts = 100;
   for (int attempt = 1;; ++attempt) {
     const auto file = ReadableFile::open(path);
-    // A save replaces the model and then removes the data that it named: they were those of this file if it was
-    // still in its place when they had been opened.
-    const auto was_replaced = [&] { return attempt < kMostAttempts && is_another_file_now(path, file->id()); };
+    // A save replaces the model and then removes the data that it named: they were those of this file if it
+    // was still in its place when they had been opened.
+    const auto was_replaced = [&] {
+      return attempt < kMostAttempts && is_another_file_now(path, file->id());
+    };
     try {
-      auto model = with_context([&] { return load(file, directory_of(path)); }, [&] { return display_name(path); });
+      auto model =
+          with_context([&] { return load(file, directory_of(path)); }, [&] { return display_name(path); });
       if (model->source->external.empty() || !was_replaced()) return model;
     } catch (const Error& error) {
       if (ends_work(error) || !was_replaced()) throw;

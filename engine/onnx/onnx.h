@@ -17,8 +17,8 @@ namespace plica {
 // written to meanwhile (not: being replaced or deleted) makes reading them fail with io.
 std::unique_ptr<ModelGraph> load_model(const std::filesystem::path& path);
 // From an open descriptor, which stays open and the caller's. A regular file is read as by its name, from its
-// start; of anything else (a pipe, a socket, a terminal) what it still gives, at most 2 GiB, to memory. External
-// data is refused unless `directory` (where to look for it) is given; `name` is for messages.
+// start; of anything else (a pipe, a socket, a terminal) what it still gives, at most 2 GiB, to memory.
+// External data is refused unless `directory` (where to look for it) is given; `name` is for messages.
 std::unique_ptr<ModelGraph> load_model(int fd, const std::filesystem::path& directory,
                                        const std::filesystem::path& name);
 // From memory. External data is refused unless `directory` (where to look for it) is given. The bytes are not

@@ -109,7 +109,8 @@ Tensor take_raw(DataType type, Dims dims, std::string* raw) {
 
 Tensor read_external(DataType type, Dims dims, const TensorProto& proto, size_t size, ExternalFiles& files) {
   ExternalFiles::Found found = files.find(proto.external_data(), size);
-  if (size >= kLargeTensor && found.can_stay) return Tensor::in_file(type, std::move(dims), std::move(found.range));
+  if (size >= kLargeTensor && found.can_stay)
+    return Tensor::in_file(type, std::move(dims), std::move(found.range));
   Tensor tensor(type, std::move(dims));
   if (size > 0) found.range.read({static_cast<std::byte*>(tensor.mutable_raw()), size});
   return tensor;
