@@ -174,9 +174,20 @@ std::vector<Node*> Graph::topological_order() const {
 
 std::string Graph::fresh_name(std::string_view base) const {
   const auto& taken = root().tree_names_;
-  std::string name(base);
-  for (int i = 1; name.empty() || taken.contains(name); ++i) name = fmt::format("{}_{}", base, i);
-  return name;
+  const auto numbered = [base](int64_t i) { return fmt::format("{}_{}", base, i); };
+  if (!base.empty() && !taken.contains(std::string(base))) return std::string(base);
+  constexpr int64_t kFew = 16;
+  for (int64_t i = 1; i <= kFew; ++i) {
+    if (!taken.contains(numbered(i))) return numbered(i);
+  }
+  // With many of the name, not one by one: a free number after a taken one.
+  int64_t low = kFew, high = 2 * kFew;
+  for (; taken.contains(numbered(high)); high *= 2) low = high;
+  while (high - low > 1) {
+    const int64_t middle = low + (high - low) / 2;
+    (taken.contains(numbered(middle)) ? low : high) = middle;
+  }
+  return numbered(high);
 }
 
 Value* Graph::new_value(std::string name, Type type) {

@@ -1,5 +1,6 @@
 #include "engine/graph/inline_functions.h"
 
+#include <algorithm>
 #include <functional>
 #include <unordered_map>
 
@@ -11,7 +12,7 @@ namespace {
 
 class Inliner {
  public:
-  Inliner(ModelGraph& model, int64_t most_nodes) : model_(model), nodes_left_(most_nodes) {}
+  explicit Inliner(ModelGraph& model) : model_(model) {}
 
   void visit(Graph& graph) {
     std::vector<Node*> waiting = graph.nodes();
@@ -35,9 +36,6 @@ class Inliner {
             ErrorCode::invalid_model, "{} has {} inputs and {} outputs, its function {} and {}",
             describe(call), call.num_inputs(), call.num_outputs(), function.graph.inputs().size(),
             function.graph.outputs().size());
-    nodes_left_ -= static_cast<int64_t>(function.graph.num_nodes()) + 1;
-    require(nodes_left_ >= 0, ErrorCode::limit, "the model's functions expand to too many nodes");
-
     const std::string prefix = call.name.empty() ? function.name : call.name;
     std::unordered_map<const Value*, Value*> map;
     for (size_t i = 0; i < function.graph.inputs().size(); ++i)
@@ -127,13 +125,71 @@ class Inliner {
   }
 
   ModelGraph& model_;
-  int64_t nodes_left_;
+};
+
+}  // namespace
+
+namespace {
+
+// How many nodes calls become, known before one of them is expanded: functions that call others twice double
+// at every step.
+class Expansion {
+ public:
+  Expansion(const ModelGraph& model, int64_t most) : model_(model), most_(most) {}
+
+  // Nodes of the graph with all calls expanded, or more than the most. Not recursive along calls.
+  int64_t size_of(const Graph& graph) {
+    std::vector<const Function*> waiting;
+    find_unknown(graph, waiting);
+    while (!waiting.empty()) {
+      const Function* f = waiting.back();
+      const size_t before = waiting.size();
+      if (!sizes_.contains(f)) find_unknown(f->graph, waiting);
+      if (waiting.size() != before) {
+        require(waiting.size() <= kMostWaiting, ErrorCode::limit,
+                "too many calls of functions within functions");
+        continue;
+      }
+      waiting.pop_back();
+      sizes_.try_emplace(f, sum(f->graph));
+    }
+    return sum(graph);
+  }
+
+ private:
+  static constexpr size_t kMostWaiting = 1 << 20;
+
+  const Function* called(const Node& node) const {
+    return model_.find_function(node.domain(), node.op_type(), node.overload);
+  }
+  void find_unknown(const Graph& graph, std::vector<const Function*>& out) const {
+    for (const Node* node : graph.nodes()) {
+      if (const Function* f = called(*node); f && !sizes_.contains(f)) out.push_back(f);
+      for_each_subgraph(node->attributes(), [&](const Graph& sub) { find_unknown(sub, out); });
+    }
+  }
+  int64_t sum(const Graph& graph) const {
+    int64_t total = 0;
+    for (const Node* node : graph.nodes()) {
+      const Function* f = called(*node);
+      total = std::min(total + 1 + (f ? sizes_.at(f) : 0), most_ + 1);
+      for_each_subgraph(node->attributes(),
+                        [&](const Graph& sub) { total = std::min(total + sum(sub), most_ + 1); });
+    }
+    return total;
+  }
+
+  const ModelGraph& model_;
+  const int64_t most_;
+  std::unordered_map<const Function*, int64_t> sizes_;
 };
 
 }  // namespace
 
 void inline_functions(ModelGraph& model, int64_t most_nodes) {
-  Inliner(model, most_nodes).visit(model.graph);
+  require(Expansion(model, most_nodes).size_of(model.graph) <= most_nodes, ErrorCode::limit,
+          "the model's functions expand to more than {} nodes", most_nodes);
+  Inliner(model).visit(model.graph);
 }
 
 std::unique_ptr<ModelGraph> with_functions_inlined(const ModelGraph& model) {

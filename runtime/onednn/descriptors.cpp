@@ -89,6 +89,7 @@ Desc strided(const Dims& dims, const Dims& strides, DataType type) {
 
 Desc row_major(const Dims& dims, DataType type) {
   if (dims.empty()) return row_major({1}, type);
+  if (dims.size() > DNNL_MAX_NDIMS) return row_major({checked_elements(dims)}, type);
   return strided(dims, row_major_strides(dims), type);
 }
 

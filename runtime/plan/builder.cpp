@@ -90,9 +90,12 @@ std::shared_ptr<Plan> PlanBuilder::build() {
       step_key_ = step_key(graph_, op);
       choice_ = step_key_.empty() ? StepChoice() : tuned_.choice.of(step_key_);
     }
-    const ThreadScope threads(choice_.one_thread.value_or(is_small(op)) ? 1 : threads_);
-    with_context([&] { build_step(*this, op); },
-                 [&] { return op.nodes.empty() ? "" : describe(*op.nodes.front()); });
+    with_context(
+        [&] {
+          const ThreadScope threads(choice_.one_thread.value_or(is_small(op)) ? 1 : threads_);
+          build_step(*this, op);
+        },
+        [&] { return op.nodes.empty() ? "" : describe(*op.nodes.front()); });
     for (int v : reads_of(op)) {
       --uses_left_[static_cast<size_t>(v)];
       for (const Placement& p : places_[static_cast<size_t>(v)])

@@ -5,6 +5,7 @@
 #include "engine/graph/captures.h"
 #include "engine/ops/evaluate.h"
 #include "engine/ops/table.h"
+#include "runtime/onednn/onednn.h"
 #include "runtime/plan/lower_nodes.h"
 
 namespace plica {
@@ -116,8 +117,8 @@ class Lowering {
       lowered.constant = f->constant;
       if (auto dims = facts_.dims(v); dims && f->type.is_tensor() && lowered.type != DataType::undefined) {
         lowered.dims = *std::move(dims);
-        // Objects don't live in an arena.
-        lowered.dynamic = holds_objects(lowered.type);
+        // Objects don't live in an arena, and oneDNN describes no more axes.
+        lowered.dynamic = holds_objects(lowered.type) || lowered.dims.size() > DNNL_MAX_NDIMS;
       }
     }
     if (lowered.constant.defined()) {
