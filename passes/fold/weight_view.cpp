@@ -308,29 +308,27 @@ void scale_output_first(const Tensor& weight, T* out, const WeightView& v,
   }
 }
 
-// Output channels [begin, end).
+// Output channels [begin, end) of the rows [first_row, last_row), at which `in` and `out` begin.
 template <class T>
 void scale_output_second(const T* in, T* out, const WeightView& v, std::span<const double> output_scale,
-                         std::span<const double> input_scale, Tally& tally, int64_t begin, int64_t end) {
-  for (int64_t o = 0; o < v.outer; ++o) {
-    const int64_t channel_0 = v.grouped ? o * v.second : 0, input_0 = v.grouped ? o * v.first : 0;
+                         std::span<const double> input_scale, Tally& tally, int64_t begin, int64_t end,
+                         int64_t first_row, int64_t last_row) {
+  for (int64_t r = first_row; r < last_row; ++r, in += v.second * v.inner, out += v.second * v.inner) {
+    const int64_t group = r / v.first, channel_0 = v.grouped ? group * v.second : 0;
     const int64_t from = std::max(begin - channel_0, int64_t{0}), to = std::min(end - channel_0, v.second);
-    for (int64_t a = 0; from < to && a < v.first; ++a) {
-      const double s = input_scale.empty() ? 1.0 : input_scale[static_cast<size_t>(input_0 + a)];
-      const int64_t row = (o * v.first + a) * v.second * v.inner;
-      for (int64_t b = from; b < to; ++b) {
-        const auto channel = static_cast<size_t>(channel_0 + b);
-        const double factor = output_scale.empty() ? s : s * output_scale[channel];
-        if (v.inner == 1) {
-          store(exact(in[row + b]) * factor, out[row + b], tally.error[channel], tally.reach[channel],
-                tally.flushed[channel]);
-        } else {
-          Lanes lanes;
-          scale_run(
-              in + row + b * v.inner, out + row + b * v.inner, v.inner, [factor](int64_t) { return factor; },
-              &lanes);
-          tally.add(channel, lanes);
-        }
+    const double s =
+        input_scale.empty() ? 1.0 : input_scale[static_cast<size_t>(v.grouped ? r : r % v.first)];
+    for (int64_t b = from; b < to; ++b) {
+      const auto channel = static_cast<size_t>(channel_0 + b);
+      const double factor = output_scale.empty() ? s : s * output_scale[channel];
+      if (v.inner == 1) {
+        store(exact(in[b]) * factor, out[b], tally.error[channel], tally.reach[channel],
+              tally.flushed[channel]);
+      } else {
+        Lanes lanes;
+        scale_run(
+            in + b * v.inner, out + b * v.inner, v.inner, [factor](int64_t) { return factor; }, &lanes);
+        tally.add(channel, lanes);
       }
     }
   }
@@ -346,7 +344,7 @@ Rounded scale_weight(const Tensor& weight, const WeightView& view, std::span<con
   constexpr int kMostDepth = 3;
   Rounded result;
   std::shared_ptr<ScaledElements> later;
-  if (view.output_first && weight.bytes() >= kLarge) {
+  if (weight.bytes() >= kLarge) {
     later = std::make_shared<ScaledElements>(weight, view, output_scale, input_scale);
     if (later->depth() > kMostDepth) later = nullptr;
   }
@@ -355,21 +353,34 @@ Rounded scale_weight(const Tensor& weight, const WeightView& view, std::span<con
   if (later && !measure && weight.type() == DataType::float32 &&
       later->find_largest() < std::numeric_limits<float>::max())
     return result;
-  const Tensor source = view.output_first ? weight : weight.in_memory();
   Tally tally(view.outputs());
   dispatch<FloatTypes>(weight.type(), [&](auto tag) {
     using T = typename decltype(tag)::type;
     T* out = later ? nullptr : result.tensor.mutable_data<T>();
     constexpr int64_t kGrain = 1 << 16;
-    const int64_t per_channel = weight.size() / std::max<int64_t>(view.outputs(), 1);
-    parallel_for(
-        view.outputs(), kGrain / std::max<int64_t>(per_channel, 1) + 1, [&](int64_t begin, int64_t end) {
-          if (view.output_first) {
-            scale_output_first(source, out, view, output_scale, input_scale, tally, begin, end);
-          } else {
-            scale_output_second(source.data<T>(), out, view, output_scale, input_scale, tally, begin, end);
-          }
-        });
+    const int64_t grain =
+        kGrain / std::max<int64_t>(weight.size() / std::max<int64_t>(view.outputs(), 1), 1) + 1;
+    if (view.output_first) {
+      parallel_for(view.outputs(), grain, [&](int64_t begin, int64_t end) {
+        scale_output_first(weight, out, view, output_scale, input_scale, tally, begin, end);
+      });
+      return;
+    }
+    // Every row has something of each channel: some rows at a time, by channels.
+    constexpr int64_t kPiece = (4 << 20) / sizeof(T);
+    const int64_t row = view.second * view.inner, rows = view.outer * view.first;
+    const int64_t at_once = out ? std::max<int64_t>(rows, 1) : std::max<int64_t>(kPiece / row, 1);
+    std::vector<T> buffer(out ? 0 : static_cast<size_t>(std::min(at_once, rows) * row));
+    for (int64_t first = 0; first < rows; first += at_once) {
+      const int64_t count = std::min(at_once, rows - first);
+      T* const values = out ? out + first * row : buffer.data();
+      weight.copy_bytes(static_cast<size_t>(first * row) * sizeof(T),
+                        std::as_writable_bytes(std::span(values, static_cast<size_t>(count * row))));
+      parallel_for(view.outputs(), grain, [&](int64_t begin, int64_t end) {
+        scale_output_second(values, values, view, output_scale, input_scale, tally, begin, end, first,
+                            first + count);
+      });
+    }
   });
   result.error = std::move(tally.error);
   result.reach = std::move(tally.reach);
