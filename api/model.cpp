@@ -86,6 +86,11 @@ bool is_shared_symbol(const Dim& dim) { return dim.is_symbol() && dim.symbol() !
 
 Model Model::load(const std::filesystem::path& path) { return Model(load_model(path)); }
 
+Model Model::load(int descriptor, const std::filesystem::path& directory) {
+  const std::string name = descriptor == 0 ? "standard input" : "descriptor " + std::to_string(descriptor);
+  return Model(load_model(descriptor, directory, name));
+}
+
 Model Model::parse(std::span<const std::byte> bytes) { return Model(parse_model(bytes)); }
 
 Report Model::optimize(const OptimizeOptions& options) {

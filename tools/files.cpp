@@ -5,11 +5,11 @@
 #include <unistd.h>
 
 #include <cerrno>
-#include <cstdio>
 #include <cstring>
 
 #include "engine/core/fail.h"
 #include "engine/core/file.h"
+#include "engine/core/file_calls.h"
 #include "tools/console.h"
 #include "tools/exit.h"
 #include "tools/signals.h"
@@ -19,26 +19,19 @@ namespace {
 
 constexpr size_t kMostPipeBytes = size_t{4} << 30;
 
-// All that a pipe or terminal gives.
-std::shared_ptr<const std::string> read_stream(int fd, const std::string& path) {
-  auto contents = std::make_shared<std::string>();
-  size_t size = 0;
-  for (;;) {
-    if (contents->size() - size < 65536) contents->resize(std::max<size_t>(2 * contents->size(), 1 << 18));
-    const ssize_t got = ::read(fd, contents->data() + size, contents->size() - size);
-    if (got < 0 && errno == EINTR) continue;
-    if (got < 0) exit_with(kInvalid, "cannot read {}: {}", shown(path), std::strerror(errno));
-    if (got == 0) break;
-    size += static_cast<size_t>(got);
-    if (size > kMostPipeBytes)
-      exit_with(kInvalid, "{} is larger than {}", shown(path), human_bytes(kMostPipeBytes));
-  }
-  contents->resize(size);
-  return contents;
+// Opens a pipe, such as `<(command)` of a shell, or what else gives bytes until it ends.
+Descriptor open_stream(const std::string& path, bool may_be_device) {
+  struct stat status = {};
+  if (::stat(path.c_str(), &status) != 0) return Descriptor();
+  if (!S_ISFIFO(status.st_mode) && !(may_be_device && S_ISCHR(status.st_mode))) return Descriptor();
+  const int fd = open_retrying(path.c_str(), O_RDONLY);
+  if (fd < 0) exit_with(kInvalid, "cannot read {}: {}", shown(path), std::strerror(errno));
+  return Descriptor(fd);
 }
 
 Blob stream_blob(int fd, const std::string& path) {
-  auto contents = read_stream(fd, path);
+  auto contents = std::make_shared<const std::string>(
+      reading([&] { return read_to_end(fd, shown(path), kMostPipeBytes); }));
   return {std::as_bytes(std::span(contents->data(), contents->size())), contents};
 }
 
@@ -48,14 +41,7 @@ std::string shown(const std::string& path) { return path == "-" ? "standard inpu
 
 Blob read_input(const std::string& path) {
   if (path == "-") return stream_blob(STDIN_FILENO, path);
-  struct stat status = {};
-  if (::stat(path.c_str(), &status) == 0 && (S_ISFIFO(status.st_mode) || S_ISCHR(status.st_mode))) {
-    const int fd = ::open(path.c_str(), O_RDONLY | O_CLOEXEC);
-    if (fd < 0) exit_with(kInvalid, "cannot read {}: {}", shown(path), std::strerror(errno));
-    Blob blob = stream_blob(fd, path);
-    ::close(fd);
-    return blob;
-  }
+  if (const Descriptor stream = open_stream(path, true)) return stream_blob(stream.get(), path);
   return reading([&] {
     auto file = MappedFile::open(path);
     return Blob{file->bytes(), file};
@@ -64,11 +50,10 @@ Blob read_input(const std::string& path) {
 
 Model load_model(const std::string& path) {
   return reading([&] {
-    struct stat status = {};
-    const bool is_stream = path == "-" || (::stat(path.c_str(), &status) == 0 && S_ISFIFO(status.st_mode));
-    if (!is_stream) return Model::load(path);
-    const Blob blob = read_input(path);
-    return with_context([&] { return Model::parse(blob.bytes); }, [&] { return shown(path); });
+    if (path == "-") return Model::load(STDIN_FILENO);
+    const Descriptor stream = open_stream(path, false);
+    if (!stream) return Model::load(path);
+    return about_model(path, [&] { return Model::load(stream.get()); });
   });
 }
 

@@ -26,6 +26,7 @@ void install_signal_handlers() {
   action.sa_flags = SA_RESTART;
   sigaction(SIGINT, &action, nullptr);
   sigaction(SIGTERM, &action, nullptr);
+  signal(SIGXFSZ, SIG_IGN);  // writing beyond RLIMIT_FSIZE is an error
 }
 
 CriticalSection::CriticalSection() { critical = critical + 1; }

@@ -71,6 +71,7 @@ std::unique_ptr<ModelGraph> ModelGraph::clone() const {
   copy->model_version = model_version;
   copy->metadata = metadata;
   copy->extension = extension;
+  copy->source = source;
   const auto no_outer = [](Value* v) { return v; };
   for (const auto& f : functions) {
     auto g = std::make_unique<Function>(copy.get());

@@ -11,6 +11,8 @@ namespace plica {
 
 using OpsetImports = std::vector<std::pair<std::string, int64_t>>;  // (domain, version), in file order
 
+struct SourceFiles;  // engine/onnx/external_data.h
+
 // A model-local function (FunctionProto). Its graph's inputs and outputs are the parameters, without types.
 struct Function {
   explicit Function(const ModelGraph* model) : graph(model) { graph.set_opsets(&opset_imports); }
@@ -36,6 +38,7 @@ struct ModelGraph {
   std::string extension;  // what engine/onnx keeps of a ModelProto that is not modelled here
   std::vector<std::unique_ptr<Function>> functions;
   Graph graph;
+  std::shared_ptr<const SourceFiles> source;  // null: no file
 
   // A deep copy; tensors are shared.
   std::unique_ptr<ModelGraph> clone() const;

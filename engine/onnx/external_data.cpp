@@ -6,6 +6,7 @@
 #include <sys/syscall.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <cerrno>
 #include <charconv>
 #include <cstring>
@@ -13,6 +14,7 @@
 
 #include "engine/core/checked.h"
 #include "engine/core/fail.h"
+#include "engine/core/file_calls.h"
 
 namespace plica::onnx_format {
 namespace {
@@ -20,23 +22,8 @@ namespace {
 // O_NONBLOCK: a FIFO is refused after opening instead of waited for.
 constexpr int kFileFlags = O_RDONLY | O_CLOEXEC | O_NONBLOCK | O_NOCTTY | O_NOFOLLOW;
 
-class Descriptor {
- public:
-  explicit Descriptor(int fd = -1) : fd_(fd) {}
-  Descriptor(Descriptor&& other) noexcept : fd_(std::exchange(other.fd_, -1)) {}
-  Descriptor& operator=(Descriptor&& other) noexcept {
-    std::swap(fd_, other.fd_);
-    return *this;
-  }
-  ~Descriptor() {
-    if (fd_ >= 0) ::close(fd_);
-  }
-  int get() const { return fd_; }
-  explicit operator bool() const { return fd_ >= 0; }
-
- private:
-  int fd_;
-};
+// One descriptor stays open for each; models with a file a tensor have thousands.
+constexpr size_t kMostKeptOpen = 256;
 
 [[noreturn]] void fail_open(int error) {
   switch (error) {
@@ -44,8 +31,10 @@ class Descriptor {
       fail(ErrorCode::invalid_model,
            "is or lies behind a symbolic link, which is not followed (put the file itself "
            "beside the model)");
-    case EXDEV: fail(ErrorCode::invalid_model, "leads out of the model's directory");
-    default: fail(ErrorCode::io, "cannot open: {}", std::strerror(error));
+    case EXDEV:
+      fail(ErrorCode::invalid_model, "leads out of the model's directory");
+    default:
+      fail(ErrorCode::io, "cannot open: {}", std::strerror(error));
   }
 }
 
@@ -90,6 +79,15 @@ Descriptor open_beneath(int directory, const std::filesystem::path& location, bo
   return open_by_components(directory, location);
 }
 
+// Whether the name that the file was opened by is gone. The count of links alone proves nothing: a second
+// link may have been removed before they were counted. But a name that is still there now was there then.
+bool has_lost_its_name(int fd) {
+  std::error_code error;
+  const std::string name =
+      std::filesystem::read_symlink("/proc/self/fd/" + std::to_string(fd), error).native();
+  return !error && name.ends_with(" (deleted)");
+}
+
 void check_location(const std::string& location) {
   require(!location.empty(), ErrorCode::invalid_model, "names no file");
   require(location.find('\0') == std::string::npos, ErrorCode::invalid_model,
@@ -113,11 +111,14 @@ size_t read_number(const std::string& key, const std::string& text) {
 
 }  // namespace
 
-std::shared_ptr<const MappedFile> ExternalFiles::open(const std::string& location) {
+std::shared_ptr<const ReadableFile> ExternalFiles::open(const std::string& location) {
+  if (itself_) {
+    require(location == kThisFile, ErrorCode::invalid_model, "is not in the compiled file");
+    return itself_;
+  }
   check_location(location);
-  auto& file = files_[location];
-  if (file) return file;
-  const Descriptor directory(::open(directory_.c_str(), O_PATH | O_DIRECTORY | O_CLOEXEC));
+  if (const auto it = files_.find(location); it != files_.end()) return it->second;
+  const Descriptor directory(open_retrying(directory_.c_str(), O_PATH | O_DIRECTORY));
   require(static_cast<bool>(directory), ErrorCode::io, "cannot open the directory {}: {}",
           display_name(directory_), std::strerror(errno));
   const Descriptor fd = open_beneath(directory.get(), location, use_openat2_);
@@ -126,10 +127,15 @@ std::shared_ptr<const MappedFile> ExternalFiles::open(const std::string& locatio
   require(S_ISREG(info.st_mode), ErrorCode::invalid_model, "is not a regular file");
   require(info.st_nlink == 1, ErrorCode::invalid_model,
           "has {} hard links, so that it may be a file of somewhere else", info.st_nlink);
-  return file = MappedFile::map(fd.get(), location);
+  require(!has_lost_its_name(fd.get()), ErrorCode::io, "was replaced or deleted while it was being opened");
+  auto file = ReadableFile::of(fd.get(), directory_ / location);
+  if (const FileId id = FileId::of(info); std::ranges::find(opened_, id) == opened_.end())
+    opened_.push_back(id);
+  if (files_.size() < kMostKeptOpen) files_.emplace(location, file);
+  return file;
 }
 
-ExternalFiles::Bytes ExternalFiles::find(const StringEntries& entries, size_t tensor_bytes) {
+ExternalFiles::Found ExternalFiles::find(const StringEntries& entries, size_t tensor_bytes) {
   const auto value_of = [&](std::string_view key) -> const std::string* {
     const std::string* found = nullptr;
     for (const auto& entry : entries) {
@@ -141,10 +147,10 @@ ExternalFiles::Bytes ExternalFiles::find(const StringEntries& entries, size_t te
   };
   const std::string* location = value_of("location");
   require(location != nullptr, ErrorCode::invalid_model, "external data without a location");
-  require(!directory_.empty(), ErrorCode::invalid_argument,
+  require(itself_ || !directory_.empty(), ErrorCode::invalid_argument,
           "its data are in the file {}, and there is no directory to look for it", quoted(*location));
 
-  const auto read = [&]() -> Bytes {
+  const auto find = [&]() -> Found {
     const std::string* offset_text = value_of("offset");
     const std::string* length_text = value_of("length");
     const size_t offset = offset_text ? read_number("offset", *offset_text) : 0;
@@ -152,12 +158,11 @@ ExternalFiles::Bytes ExternalFiles::find(const StringEntries& entries, size_t te
     require(length == tensor_bytes, ErrorCode::invalid_model, "length is {} bytes, the tensor takes {}",
             length, tensor_bytes);
     const auto file = open(*location);
-    const size_t size = file->bytes().size();
-    require(offset <= size && length <= size - offset, ErrorCode::invalid_model,
-            "bytes {} to {} are wanted, the file has {}", offset, checked_add(offset, length), size);
-    return {file->bytes().subspan(offset, length), file};
+    require(offset <= file->size() && length <= file->size() - offset, ErrorCode::invalid_model,
+            "bytes {} to {} are wanted, the file has {}", offset, checked_add(offset, length), file->size());
+    return {{file, offset, length}, itself_ || files_.contains(*location)};
   };
-  return with_context(read, [&] { return "external data " + quoted(*location); });
+  return with_context(find, [&] { return "external data " + quoted(*location); });
 }
 
 }  // namespace plica::onnx_format

@@ -398,6 +398,7 @@ std::unique_ptr<ModelGraph> import_model(ModelProto& proto, TensorSources& sourc
   proto.clear_functions();
   proto.clear_graph();
   model->extension = proto.SerializeAsString();
+  model->source = std::make_shared<const SourceFiles>(SourceFiles{{}, sources.external.opened()});
   return model;
 }
 

@@ -1,10 +1,16 @@
 #include "engine/onnx/onnx.h"
 
+#include <sys/stat.h>
+
+#include <cerrno>
 #include <climits>
 
 #include "engine/core/fail.h"
 #include "engine/core/file.h"
+#include "engine/core/file_calls.h"
+#include "engine/core/limits.h"
 #include "engine/onnx/export.h"
+#include "engine/onnx/external_writer.h"
 #include "engine/onnx/import.h"
 #include "engine/onnx/model_file.h"
 #include "engine/onnx/tensor_data.h"
@@ -26,50 +32,33 @@ fs::path directory_of(const fs::path& path) {
   return path.has_parent_path() ? path.parent_path() : fs::path(".");
 }
 
-// Puts large initializers one after another into the file beside the model.
-class ExternalWriter : public TensorSink {
- public:
-  ExternalWriter(const fs::path& model, size_t threshold)
-      : location_(model.filename().native() + ".data"),
-        file_(directory_of(model) / location_),
-        threshold_(threshold) {}
-
-  bool put(const Tensor& tensor, TensorProto& proto) override {
-    if (holds_objects(tensor.type()) || tensor.bytes() < threshold_) return false;
-    // Large tensors begin on a page, so that a reader may map each by itself; small ones on a cache line.
-    constexpr size_t kPage = 4096, kLine = 64, kLarge = size_t{64} << 10;
-    pad_to(tensor.bytes() >= kLarge ? kPage : kLine);
-    proto.clear_int32_data();  // the sign of typed data (tensor_data.h)
-    proto.set_data_type(static_cast<int32_t>(tensor.type()));
-    proto.mutable_dims()->Assign(tensor.dims().begin(), tensor.dims().end());
-    proto.set_data_location(TensorProto::EXTERNAL);
-    const auto add = [&](const char* key, std::string value) {
-      auto* entry = proto.add_external_data();
-      entry->set_key(key);
-      entry->set_value(std::move(value));
-    };
-    add("location", location_);
-    add("offset", std::to_string(offset_));
-    add("length", std::to_string(tensor.bytes()));
-    write_elements(tensor, file_);
-    offset_ += tensor.bytes();
-    return true;
+std::unique_ptr<ModelGraph> load(const std::shared_ptr<const ReadableFile>& file, const fs::path& directory) {
+  auto model = read_model(file, directory);
+  if (!model) {
+    check_message_size(file->size());
+    std::vector<std::byte> bytes(file->size());
+    file->read(0, bytes);
+    model = parse_model(bytes, directory);
   }
+  model->source = std::make_shared<const SourceFiles>(SourceFiles{file->id(), model->source->external});
+  return model;
+}
 
-  void commit() { file_.commit(); }
-  bool is_empty() const { return offset_ == 0; }
+bool is_another_file_now(const fs::path& path, const FileId& id) {
+  struct stat info;
+  return ::stat(path.c_str(), &info) == 0 && FileId::of(info) != id;
+}
 
- private:
-  void pad_to(size_t alignment) {
-    const std::string zeros((alignment - offset_ % alignment) % alignment, '\0');
-    file_.write(zeros);
-    offset_ += zeros.size();
-  }
-
-  std::string location_;
-  AtomicFile file_;
-  size_t threshold_, offset_ = 0;
-};
+// False: to be done again, with the data in a new file.
+bool try_save(const ModelGraph& model, const fs::path& path, size_t threshold, ExternalWriter::How how) {
+  AtomicFile file(path);
+  ExternalWriter data(path, file, threshold, how);
+  const SerializedModel message(model, threshold != 0 ? &data : nullptr);
+  message.write(file);
+  if (!data.commit()) return false;
+  data.place_model(model.source.get());
+  return true;
+}
 
 }  // namespace
 
@@ -83,13 +72,34 @@ std::unique_ptr<ModelGraph> parse_model(std::span<const std::byte> bytes, const 
 }
 
 std::unique_ptr<ModelGraph> load_model(const fs::path& path) {
-  const auto file = ReadableFile::open(path);
-  const auto load = [&] {
-    const fs::path directory = directory_of(path);
-    auto model = read_model(file, directory);
-    return model ? std::move(model) : parse_model(file->map()->bytes(), directory);
-  };
-  return with_context(load, [&] { return display_name(path); });
+  constexpr int kMostAttempts = 100;
+  for (int attempt = 1;; ++attempt) {
+    const auto file = ReadableFile::open(path);
+    // A save replaces the model and then removes the data that it named: they were those of this file if it
+    // was still in its place when they had been opened.
+    const auto was_replaced = [&] {
+      return attempt < kMostAttempts && is_another_file_now(path, file->id());
+    };
+    try {
+      auto model =
+          with_context([&] { return load(file, directory_of(path)); }, [&] { return display_name(path); });
+      if (model->source->external.empty() || !was_replaced()) return model;
+    } catch (const Error& error) {
+      if (ends_work(error) || !was_replaced()) throw;
+    }
+  }
+}
+
+std::unique_ptr<ModelGraph> load_model(int fd, const fs::path& directory, const fs::path& name) {
+  struct stat info;
+  if (::fstat(fd, &info) != 0) fail_io(name, "cannot read", errno);
+  const auto in_context = [&](auto&& body) { return with_context(body, [&] { return display_name(name); }); };
+  if (S_ISREG(info.st_mode)) {
+    const auto file = ReadableFile::of(fd, name);
+    return in_context([&] { return load(file, directory); });
+  }
+  const std::string bytes = read_to_end(fd, name, INT_MAX);
+  return in_context([&] { return parse_model(std::as_bytes(std::span(bytes)), directory); });
 }
 
 std::string serialize_model(const ModelGraph& model) { return SerializedModel(model, nullptr).text(); }
@@ -102,15 +112,11 @@ void save_model(const ModelGraph& model, const fs::path& path, const SaveOptions
   if (threshold == 0 && bytes.initializers + bytes.attributes > kMostTensorBytes)
     threshold = kDefaultThreshold;
   const auto save = [&] {
-    // Both files are complete before either takes its place. The old ones may be mapped or still to be read
-    // by this very model: their contents stay reachable for as long as they are, under no name.
-    std::optional<ExternalWriter> data;
-    if (threshold != 0) data.emplace(path, threshold);
-    const SerializedModel message(model, data ? &*data : nullptr);
-    AtomicFile file(path);
-    message.write(file);
-    if (data && !data->is_empty()) data->commit();
-    file.commit();
+    using enum ExternalWriter::How;
+    if (try_save(model, path, threshold, compare)) return;
+    constexpr int kMostAttempts = 100;  // each but the first fails only when another process took the name
+    for (int attempt = 0; !try_save(model, path, threshold, write); ++attempt)
+      require(attempt < kMostAttempts, ErrorCode::io, "other processes save to it all the time");
   };
   with_context(save, [&] { return "saving " + display_name(path); });
 }

@@ -16,6 +16,11 @@ namespace plica {
 // tensors are read when they are first asked for (Tensor::in_file); the file stays open until then, and being
 // written to meanwhile (not: being replaced or deleted) makes reading them fail with io.
 std::unique_ptr<ModelGraph> load_model(const std::filesystem::path& path);
+// From an open descriptor, which stays open and the caller's. A regular file is read as by its name, from its
+// start; of anything else (a pipe, a socket, a terminal) what it still gives, at most 2 GiB, to memory.
+// External data is refused unless `directory` (where to look for it) is given; `name` is for messages.
+std::unique_ptr<ModelGraph> load_model(int fd, const std::filesystem::path& directory,
+                                       const std::filesystem::path& name);
 // From memory. External data is refused unless `directory` (where to look for it) is given. The bytes are not
 // needed after the call, unless `owner` is given: then tensors may view them and keep the owner.
 std::unique_ptr<ModelGraph> parse_model(std::span<const std::byte> bytes,
@@ -23,8 +28,8 @@ std::unique_ptr<ModelGraph> parse_model(std::span<const std::byte> bytes,
                                         std::shared_ptr<const void> owner = nullptr);
 
 struct SaveOptions {
-  // Puts tensors of at least this many bytes into one file beside the model ("<name>.data"); 0: never. Models
-  // that would pass protobuf's 2 GiB always get one.
+  // Puts tensors of at least this many bytes into one file beside the model ("<name>.data", see
+  // external_writer.h); 0: never. Models that would pass protobuf's 2 GiB always get one.
   size_t external_data_threshold = 0;
 };
 void save_model(const ModelGraph& model, const std::filesystem::path& path, const SaveOptions& options = {});

@@ -107,11 +107,17 @@ Tensor take_raw(DataType type, Dims dims, std::string* raw) {
   return Tensor::view(type, std::move(dims), data, std::move(owner));
 }
 
-Tensor read_external(DataType type, Dims dims, const TensorProto& proto, size_t size, ExternalFiles& files) {
-  const ExternalFiles::Bytes found = files.find(proto.external_data(), size);
-  if (size == 0 || !is_aligned(found.bytes.data(), type))
-    return read_bytes(type, std::move(dims), found.bytes);
-  return Tensor::view(type, std::move(dims), static_cast<const void*>(found.bytes.data()), found.owner);
+Tensor read_external(DataType type, Dims dims, const TensorProto& proto, size_t size,
+                     TensorSources& sources) {
+  ExternalFiles::Found found = sources.external.find(proto.external_data(), size);
+  if (size >= kLargeTensor && found.can_stay) {
+    Tensor tensor = Tensor::in_file(type, std::move(dims), found.range);
+    sources.left_in_file.emplace_back(tensor, std::move(found.range));
+    return tensor;
+  }
+  Tensor tensor(type, std::move(dims));
+  if (size > 0) found.range.read({static_cast<std::byte*>(tensor.mutable_raw()), size});
+  return tensor;
 }
 
 // bool objects with other bits than 0 and 1 are undefined behaviour; any byte but 0 means true.
@@ -141,7 +147,7 @@ Tensor take_elements(DataType type, Dims dims, TensorProto& proto, TensorSources
   if (proto.data_location() == TensorProto::EXTERNAL) {
     require(type != DataType::string, ErrorCode::invalid_model, "strings cannot be external data");
     require(typed == 0 && raw == 0, ErrorCode::invalid_model, "has data in the model and external data too");
-    Tensor tensor = read_external(type, std::move(dims), proto, size, sources.external);
+    Tensor tensor = read_external(type, std::move(dims), proto, size, sources);
     proto.clear_data_location();
     proto.clear_external_data();
     proto.clear_raw_data();

@@ -4,8 +4,10 @@
 #include <optional>
 #include <unordered_map>
 #include <utility>
+#include <vector>
 
 #include "engine/core/file.h"
+#include "engine/core/tensor.h"
 #include "engine/onnx/external_data.h"
 #include "engine/onnx/messages.h"
 
@@ -17,6 +19,9 @@ struct TensorSources {
   ExternalFiles external;
   // raw_data that were left in the model's file: in the message the field is there, and empty.
   std::unordered_map<const TensorProto*, FileRange> raw_data;
+
+  // External tensors whose elements were not read.
+  std::vector<std::pair<Tensor, FileRange>> left_in_file;
 
   std::optional<FileRange> take_raw_data(const TensorProto& proto) {
     const auto it = raw_data.find(&proto);

@@ -1,12 +1,15 @@
 #include "plica/model.h"
 
+#include <fcntl.h>
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
+#include <unistd.h>
 
 #include <algorithm>
 #include <cmath>
 #include <filesystem>
 #include <nlohmann/json.hpp>
+#include <thread>
 
 #include "plica/plica.h"
 #include "tests/api/model_builder.h"
@@ -127,6 +130,43 @@ TEST(Model, SavesWhatItSerializes) {
   EXPECT_EQ(std::filesystem::file_size(path), model.serialize().size());
   EXPECT_EQ(Model::load(path).serialize(), model.serialize());
   std::filesystem::remove(path);
+}
+
+TEST(Model, LoadsFromDescriptors) {
+  const std::string bytes = Model::load(kDigits).serialize();
+  const int file = ::open(kDigits, O_RDONLY | O_CLOEXEC);
+  ASSERT_GE(file, 0);
+  ASSERT_EQ(::lseek(file, 100, SEEK_SET), 100);
+  for (int i = 0; i < 2; ++i) EXPECT_EQ(Model::load(file).serialize(), bytes);
+  EXPECT_EQ(::lseek(file, 0, SEEK_CUR), 100);  // left where it was
+  const Model model = Model::load(file);
+  EXPECT_EQ(::close(file), 0);  // it was still open
+  EXPECT_EQ(model.serialize(), bytes);
+
+  int ends[2];
+  ASSERT_EQ(::pipe2(ends, O_CLOEXEC), 0);
+  std::thread writer([&] {
+    EXPECT_EQ(::write(ends[1], bytes.data(), bytes.size()), static_cast<ssize_t>(bytes.size()));
+    ::close(ends[1]);
+  });
+  EXPECT_EQ(Model::load(ends[0]).serialize(), bytes);
+  writer.join();
+  EXPECT_EQ(error_of([&] { Model::load(ends[0]); }).code(), ErrorCode::invalid_model);  // at its end: empty
+  EXPECT_EQ(::close(ends[0]), 0);
+  EXPECT_EQ(error_of([&] { Model::load(ends[0]); }).code(), ErrorCode::io);
+  EXPECT_EQ(error_of([] { Model::load(-1); }).code(), ErrorCode::io);
+}
+
+TEST(Model, DescriptorsFindExternalDataWhereTheyAreTold) {
+  const std::filesystem::path dir = ::testing::TempDir() + "plica_model_descriptor";
+  std::filesystem::create_directory(dir);
+  Model::load(kDigits).save(dir / "net.onnx", {.external_data_threshold = 1000});
+  ASSERT_TRUE(std::filesystem::exists(dir / "net.onnx.data"));
+  const int file = ::open((dir / "net.onnx").c_str(), O_RDONLY | O_CLOEXEC);
+  EXPECT_THAT(error_of([&] { Model::load(file); }).message(), HasSubstr("no directory to look for it"));
+  EXPECT_EQ(Model::load(file, dir).serialize(), Model::load(kDigits).serialize());
+  ::close(file);
+  std::filesystem::remove_all(dir);
 }
 
 TEST(Model, ErrorsSayWhatAndWhere) {

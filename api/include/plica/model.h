@@ -107,8 +107,8 @@ class Model {
   };
 
   struct SaveOptions {
-    // Tensors of at least this many bytes go into one file "<name>.data" beside the model; 0: only when the
-    // model would not fit into protobuf's 2 GiB otherwise.
+    // Tensors of at least this many bytes go into one file beside the model; 0: only when the model would not
+    // fit into protobuf's 2 GiB otherwise.
     size_t external_data_threshold = 0;
   };
 
@@ -116,6 +116,11 @@ class Model {
   // first needed: until then the file may be replaced or deleted, but writing into it makes what needs them
   // fail with io.
   static Model load(const std::filesystem::path& path);
+  // From an open descriptor, which stays open and the caller's. A regular file is read as by its name, from
+  // its start, whatever the descriptor's position is; of anything else (a pipe, a socket, standard input)
+  // what it still gives, to its end and at most 2 GiB, to memory. External data is refused unless
+  // `directory`, where to look for it, is given.
+  static Model load(int descriptor, const std::filesystem::path& directory = {});
   // From memory, without external data. The bytes are not needed after the call.
   static Model parse(std::span<const std::byte> bytes);
   static Model parse(std::string_view bytes) {
@@ -132,7 +137,10 @@ class Model {
   // that linear and normalizing operators read, and arrays that arithmetic does; no shape depends on those.
   Model dithered(uint64_t seed) const;
 
-  // Writes beside `path` and renames: a reader sees the old file or the whole new one.
+  // A reader of `path`, at any moment and after a crash, sees the old file or the whole new one; with
+  // external data, the old model with its data or the new one with its own. Those go to "<name>.data", or to
+  // "<name>.1.data" and so on when something else has that name. Data files of these names that a replaced
+  // model had are removed.
   void save(const std::filesystem::path& path) const { save(path, SaveOptions()); }
   void save(const std::filesystem::path& path, const SaveOptions& options) const;
   // The bytes of the file, the same for the same model. Throws limit beyond 2 GiB.

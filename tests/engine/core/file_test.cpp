@@ -79,7 +79,7 @@ TEST_F(FileTest, OldContentsUntilCommit) {
     AtomicFile file(path);
     file.write("new");
     EXPECT_EQ(read(path), "old");
-    EXPECT_EQ(names().size(), 2u);
+    EXPECT_LE(names().size(), 2u);  // the new one has no name where the file system can do that
   }  // not committed
   EXPECT_EQ(read(path), "old");
   EXPECT_EQ(names(), std::set<std::string>{"a"});

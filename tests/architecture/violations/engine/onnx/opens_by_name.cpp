@@ -1,0 +1,3 @@
+#include <fstream>
+
+void read_external(const std::string& location) { std::ifstream in(location); }
