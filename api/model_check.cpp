@@ -5,6 +5,7 @@
 #include "api/graph_walk.h"
 #include "engine/core/fail.h"
 #include "engine/core/limits.h"
+#include "engine/graph/function_index.h"
 #include "engine/ops/infer.h"
 #include "engine/ops/table.h"
 #include "plica/model.h"
@@ -44,8 +45,9 @@ void find_faults(const Graph& graph, std::vector<Finding>& findings) {
 
 std::vector<Finding> Model::check() const {
   std::vector<Finding> findings;
+  const FunctionIndex functions(*graph_);
   for_each_node(graph_->graph, [&](const Node& node) {
-    if (find_op(node) || graph_->find_function(node.domain(), node.op_type(), node.overload)) return;
+    if (find_op(node) || functions.find(node)) return;
     findings.push_back(
         {ErrorCode::unsupported, describe(node),
          fmt::format("operator {} of opset {} is not supported", quoted(operator_name(node)), node.opset())});

@@ -149,13 +149,13 @@ class Editor {
       Metadata metadata;
     };
     std::vector<Takeover> takeovers;
-    std::vector<const Value*> named;
+    std::unordered_set<const Value*> named;
     for (const auto& r : patch_.replacements()) {
       Value* by = resolve(r.by);
       if (r.same && (r.by.made >= 0 || types_.redefined(by) || r.from->is_graph_output())) {
         takeovers.push_back(
             {by, r.from->name(), r.from->doc_string, r.from->extension, r.from->type(), r.from->metadata});
-        named.push_back(by);
+        named.insert(by);
       }
       r.from->graph()->replace_all_uses(r.from, by);
     }
@@ -173,7 +173,7 @@ class Editor {
     for (const Node* node : types_.edited()) {
       for (int i = 0; i < node->num_outputs(); ++i) {
         Value* v = node->output(i);
-        if (v && types_.redefined(v) && std::ranges::find(named, v) == named.end()) {
+        if (v && types_.redefined(v) && !named.contains(v)) {
           v->graph()->rename(v, v->graph()->fresh_name(v->name() + std::string(patch_.redefined_suffix)));
         }
       }

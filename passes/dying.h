@@ -22,12 +22,16 @@ class DyingNodes {
 
  private:
   bool stays_in_use(const Value& value) const;
+  void drop_read(Value& value);
+  void drop_reads(const Node& node);
   void consider(Node* node);
 
   const std::unordered_set<const Node*>& kept_;
   std::unordered_set<const Node*> edited_, dying_;
   std::unordered_set<const Value*> replaced_, referenced_;
   std::unordered_map<const Node*, std::unordered_set<int>> edited_inputs_;
+  std::unordered_map<const Value*, size_t> dropped_;     // reads that go
+  std::unordered_map<const Node*, int> unread_outputs_;  // so many of the first: what is dropped stays so
   std::vector<Node*> nodes_, pending_;
 };
 

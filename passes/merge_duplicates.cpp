@@ -190,8 +190,6 @@ RuleResult merge_duplicate_nodes(Graph& graph, const RuleContext& context) {
 }
 
 RuleResult merge_duplicate_initializers(Graph& graph, const RuleContext& context) {
-  // Edited nodes are inferred anew, each looking at all edits: the rest waits for the next round.
-  constexpr size_t kMostEdits = 1024;
   Patch patch(graph);
   std::unordered_set<const Node*> edited;
   for (const auto& [value, first] : duplicate_initializers(graph)) {
@@ -206,7 +204,6 @@ RuleResult merge_duplicate_initializers(Graph& graph, const RuleContext& context
         if (use.node->has_output(i)) patch.keep_output(use.node->output(i));
       }
     }
-    if (patch.input_edits().size() >= kMostEdits) break;
   }
   if (patch.input_edits().empty()) return NoMatch{};
   return patch;

@@ -30,11 +30,24 @@ class PatchTypes {
   bool redefined(const Value* value) const { return outputs_.contains(value) && !kept_.contains(value); }
 
  private:
+  // What is inferred: an edited or carried node, or a new one.
+  struct Item {
+    Node* node;
+    int made;
+  };
+  struct Changes {
+    std::vector<const Patch::InputEdit*> inputs;
+    std::vector<const Patch::AttributeEdit*> attributes;
+    bool known = false;
+  };
+
   const Facts* find(const Operand& operand) const;
   void await(Node* node);
-  bool is_ready(const std::vector<Operand>& inputs) const;
-  static std::vector<Operand> inputs_after(const Node& node, const Patch& patch);
-  void infer_edited(const Node& node, const Patch& patch);
+  bool is_known(const Item& item) const;
+  std::vector<Operand> operands_of(const Item& item, const Patch& patch) const;
+  void infer_after_operands(const Item& first, const Patch& patch);
+  std::vector<Operand> inputs_after(const Node& node) const;
+  void infer_edited(const Node& node, const std::vector<Operand>& operands);
   std::vector<Facts> infer(const std::string& op_type, const std::string& domain,
                            const Attributes& attributes, const std::vector<Operand>& operands, int outputs);
 
@@ -42,9 +55,10 @@ class PatchTypes {
 
   const ModelFacts& facts_;
   Graph scratch_;
-  int64_t names_ = 0;                 // in use there
-  std::vector<Node*> waiting_;        // edited and carried nodes that are not inferred yet
-  std::vector<size_t> waiting_made_;  // and new ones
+  int64_t names_ = 0;                                 // in use there
+  std::unordered_map<const Node*, Changes> changes_;  // to edited and carried nodes
+  std::vector<Node*> awaited_;                        // these nodes, as the patch has them
+  std::vector<bool> made_known_;
   std::vector<Node*> edited_;
   std::vector<Facts> made_;
   std::unordered_map<const Value*, Facts> outputs_;

@@ -6,20 +6,21 @@
 
 #include "engine/core/fail.h"
 #include "engine/graph/copy.h"
+#include "engine/graph/function_index.h"
 
 namespace plica {
 namespace {
 
 class Inliner {
  public:
-  explicit Inliner(ModelGraph& model) : model_(model) {}
+  explicit Inliner(const FunctionIndex& functions) : functions_(functions) {}
 
   void visit(Graph& graph) {
     std::vector<Node*> waiting = graph.nodes();
     while (!waiting.empty()) {
       Node* node = waiting.back();
       waiting.pop_back();
-      if (const Function* f = model_.find_function(node->domain(), node->op_type(), node->overload)) {
+      if (const Function* f = functions_.find(*node)) {
         const std::vector<Node*> body = expand(graph, *node, *f);
         waiting.insert(waiting.end(), body.begin(), body.end());
       } else {
@@ -108,9 +109,11 @@ class Inliner {
     for (Node* node : graph.nodes()) {
       Attributes attributes = node->attributes();
       resolve(attributes, call, function);
+      std::vector<std::string> references;
       for (const Attribute& a : node->attributes()) {
-        if (!a.ref_name.empty()) graph.remove_attribute(node, std::string(a.name));
+        if (!a.ref_name.empty()) references.push_back(a.name);
       }
+      for (const std::string& name : references) graph.remove_attribute(node, name);
       for (const Attribute& a : attributes) {
         if (!node->attributes().has(a.name)) graph.set_attribute(node, a);
       }
@@ -124,7 +127,7 @@ class Inliner {
     if (own != 0 && own != node.opset()) node.imported_opset = own;
   }
 
-  ModelGraph& model_;
+  const FunctionIndex& functions_;
 };
 
 }  // namespace
@@ -135,7 +138,7 @@ namespace {
 // at every step.
 class Expansion {
  public:
-  Expansion(const ModelGraph& model, int64_t most) : model_(model), most_(most) {}
+  Expansion(const FunctionIndex& functions, int64_t most) : functions_(functions), most_(most) {}
 
   // Nodes of the graph with all calls expanded, or more than the most. Not recursive along calls.
   int64_t size_of(const Graph& graph) {
@@ -143,8 +146,12 @@ class Expansion {
     find_unknown(graph, waiting);
     while (!waiting.empty()) {
       const Function* f = waiting.back();
+      if (sizes_.contains(f)) {
+        waiting.pop_back();
+        continue;
+      }
       const size_t before = waiting.size();
-      if (!sizes_.contains(f)) find_unknown(f->graph, waiting);
+      find_unknown(f->graph, waiting);
       if (waiting.size() != before) {
         require(waiting.size() <= kMostWaiting, ErrorCode::limit,
                 "too many calls of functions within functions");
@@ -159,19 +166,16 @@ class Expansion {
  private:
   static constexpr size_t kMostWaiting = 1 << 20;
 
-  const Function* called(const Node& node) const {
-    return model_.find_function(node.domain(), node.op_type(), node.overload);
-  }
   void find_unknown(const Graph& graph, std::vector<const Function*>& out) const {
     for (const Node* node : graph.nodes()) {
-      if (const Function* f = called(*node); f && !sizes_.contains(f)) out.push_back(f);
+      if (const Function* f = functions_.find(*node); f && !sizes_.contains(f)) out.push_back(f);
       for_each_subgraph(node->attributes(), [&](const Graph& sub) { find_unknown(sub, out); });
     }
   }
   int64_t sum(const Graph& graph) const {
     int64_t total = 0;
     for (const Node* node : graph.nodes()) {
-      const Function* f = called(*node);
+      const Function* f = functions_.find(*node);
       total = std::min(total + 1 + (f ? sizes_.at(f) : 0), most_ + 1);
       for_each_subgraph(node->attributes(),
                         [&](const Graph& sub) { total = std::min(total + sum(sub), most_ + 1); });
@@ -179,7 +183,7 @@ class Expansion {
     return total;
   }
 
-  const ModelGraph& model_;
+  const FunctionIndex& functions_;
   const int64_t most_;
   std::unordered_map<const Function*, int64_t> sizes_;
 };
@@ -187,9 +191,10 @@ class Expansion {
 }  // namespace
 
 void inline_functions(ModelGraph& model, int64_t most_nodes) {
-  require(Expansion(model, most_nodes).size_of(model.graph) <= most_nodes, ErrorCode::limit,
+  const FunctionIndex functions(model);
+  require(Expansion(functions, most_nodes).size_of(model.graph) <= most_nodes, ErrorCode::limit,
           "the model's functions expand to more than {} nodes", most_nodes);
-  Inliner(model).visit(model.graph);
+  Inliner(functions).visit(model.graph);
 }
 
 std::unique_ptr<ModelGraph> with_functions_inlined(const ModelGraph& model) {

@@ -18,12 +18,15 @@ constexpr double kUnit = std::numeric_limits<double>::epsilon() / 2;  // of roun
 
 // Longer chains become short ones first: looking at a chain from each of its nodes stays cheap.
 constexpr size_t kLongestChain = 64;
+// Of which one is looked for that tells a rank.
+constexpr size_t kMostReaders = 64;
 
 // Of input 0. In a model function, whose inputs have no types, a convolution that reads the node tells.
 int rank_of_input(const Node& node, const RuleContext& context) {
   const int rank = context.facts.rank_of(node.input(0));
   if (rank >= 0) return rank;
-  for (const Use& use : node.output(0)->uses()) {
+  const auto readers = node.output(0)->uses();
+  for (const Use& use : readers.first(std::min(readers.size(), kMostReaders))) {
     if ((use.node->is("Conv") || use.node->is("ConvTranspose")) && use.index == 0 && use.node->has_input(1))
       return context.facts.rank_of(use.node->input(1));
   }

@@ -15,6 +15,8 @@ namespace {
 
 // Enough for a block of any network, few enough that a large graph of affines takes no time to speak of.
 constexpr size_t kMostVisits = 64;
+// Of a node on the way: each of many affines looks at all of them.
+constexpr int kMostOperands = 256;
 
 Skip computed_outside(const Value& value) {
   return {fmt::format("its input {} is computed outside of this subgraph", quoted(value.name())), "",
@@ -56,6 +58,8 @@ std::optional<Skip> Travel::visit(const Node& node) {
   if (!visited_.insert(&node).second)
     return Skip{fmt::format("{} would take it in twice", describe(node)), "", &node};
   if (visited_.size() > kMostVisits) return Skip{"the way to a linear operator is too long", "", &node};
+  if (node.num_inputs() > kMostOperands || node.num_outputs() > kMostOperands)
+    return Skip{fmt::format("{} has too many operands", describe(node)), "", &node};
   return std::nullopt;
 }
 
@@ -71,7 +75,7 @@ std::optional<Skip> Travel::settle() {
 std::optional<Skip> Travel::backward(const Affine& affine) {
   const Node& reader = chain_.first();
   size_t reads = 0;
-  for (const Use& use : chain_.input()->uses()) reads += use.node == &reader;
+  for (int i = 0; i < reader.num_inputs(); ++i) reads += reader.input(i) == chain_.input();
   if (auto skip = request(chain_.input(), affine, reads)) return skip;
   while (!waiting_.empty()) {
     const auto ready =
@@ -216,6 +220,8 @@ std::optional<Skip> Travel::hand_over(const Value& value, const Affine& affine) 
   if (affine.size() == 0) return no_elements(value);
   if (value.is_graph_output()) return is_output(value);
   if (value.uses().empty()) return Skip{"nobody reads it", "", value.producer()};
+  if (value.uses().size() > kMostVisits)
+    return Skip{fmt::format("too many nodes read {}", quoted(value.name())), "", value.producer()};
   for (const Use& use : value.uses()) {
     if (use.node->graph() != &patch_.graph()) {
       return Skip{fmt::format("{} is read inside a subgraph", quoted(value.name())), "", use.node};

@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <numeric>
+#include <unordered_map>
 
 #include "engine/core/checked.h"
 #include "engine/core/fail.h"
@@ -277,10 +278,12 @@ void PlanBuilder::choose_homes() {
   for (const auto& [elements, index] : concats) {
     const LoweredOp& op = graph_.ops[static_cast<size_t>(index)];
     const auto axis = static_cast<size_t>(op.get_if<ConcatParams>()->axis);
+    std::unordered_map<int, int> counts;
+    for (int v : op.inputs) ++counts[v];
     int64_t first = 0;
     for (int v : op.inputs) {
       const LoweredValue& part = graph_.value(v);
-      if (!part.constant.defined() && part.graph_input < 0 && std::ranges::count(op.inputs, v) == 1 &&
+      if (!part.constant.defined() && part.graph_input < 0 && counts.at(v) == 1 &&
           !homes_[static_cast<size_t>(v)]) {
         homes_[static_cast<size_t>(v)] = Home{index, first};
       }

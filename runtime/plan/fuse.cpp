@@ -11,6 +11,8 @@ namespace {
 
 // Operands of one chain; a kernel has room for a few more.
 constexpr std::ptrdiff_t kMostChainOperands = 10;
+// Links of one chain: what a step does with a chain, and what makes one, looks at all of them.
+constexpr size_t kMostChainLinks = 64;
 
 std::ptrdiff_t operand_count(const PointChain& chain) {
   return std::ranges::count_if(chain, [](const PointOp& p) { return !p.is_unary; });
@@ -22,7 +24,13 @@ bool rounds(float offset) { return std::abs(offset) >= 0x1p22f; }
 
 class Fuser {
  public:
-  explicit Fuser(LoweredGraph& graph) : g_(graph), removed_(graph.ops.size(), false) { index(); }
+  explicit Fuser(LoweredGraph& graph)
+      : g_(graph), removed_(graph.ops.size(), false), reader_(graph.values.size(), -1) {
+    index();
+    for (size_t i = 0; i < g_.ops.size(); ++i) {
+      for (int v : reads_of(g_.ops[i])) reader_[static_cast<size_t>(v)] = static_cast<int>(i);
+    }
+  }
 
   void run() {
     for (size_t i = 0; i < g_.ops.size(); ++i) find_layer_norm(i);
@@ -61,6 +69,11 @@ class Fuser {
     return v >= 0 && uses(v) == 1 && !g_.value(v).constant.defined() ? producer(v) : nullptr;
   }
 
+  static bool fit_together(const LoweredOp& before, const LoweredOp& op) {
+    return before.chain.size() + op.chain.size() <= kMostChainLinks &&
+           operand_count(before.chain) + operand_count(op.chain) <= kMostChainOperands;
+  }
+
   // Operation i is `before` followed by what it was; `between` is the value that goes away.
   void absorb(size_t i, LoweredOp& before, int between) {
     LoweredOp& op = g_.ops[i];
@@ -95,8 +108,7 @@ class Fuser {
     LoweredOp& op = g_.ops[i];
     const auto mergeable = [&](int v) {
       LoweredOp* p = only_for(v);
-      return p && p->is<PointwiseParams>() && dims(v) == dims(op.outputs[0]) &&
-             operand_count(p->chain) + operand_count(op.chain) <= kMostChainOperands;
+      return p && p->is<PointwiseParams>() && dims(v) == dims(op.outputs[0]) && fit_together(*p, op);
     };
     if (can_swap_root(op)) {
       const int operand = op.chain[0].operand;
@@ -120,8 +132,7 @@ class Fuser {
     LoweredOp& op = g_.ops[i];
     const auto joinable = [&](int v) {
       LoweredOp* p = only_for(v);
-      return p && takes_chain(*p) && dims(v) == dims(op.outputs[0]) &&
-             operand_count(p->chain) + operand_count(op.chain) <= kMostChainOperands;
+      return p && takes_chain(*p) && dims(v) == dims(op.outputs[0]) && fit_together(*p, op);
     };
     if (can_swap_root(op)) {
       // Of two that could take it the later: then the other's result is there.
@@ -215,8 +226,9 @@ class Fuser {
     }
     norm.nodes.insert(norm.nodes.end(), quotient->nodes.begin(), quotient->nodes.end());
     norm.outputs = g_.ops[i].outputs;
+    for (int v : reads_of(g_.ops[i])) --uses(v);
     g_.ops[i] = std::move(norm);
-    uses_ = g_.use_counts();
+    ++uses(x);
     take_affine(i);
   }
 
@@ -226,26 +238,28 @@ class Fuser {
       LoweredOp& norm = g_.ops[i];
       const int y = norm.outputs[0];
       if (uses(y) != 1) return;
-      const auto next = std::ranges::find_if(g_.ops, [&](const LoweredOp& op) {
-        return op.is<PointwiseParams>() && op.chain.size() == 1 && !op.chain[0].is_unary &&
-               op.chain[0].binary == f && op.inputs[0] == y;
-      });
-      if (next == g_.ops.end()) return;
-      const int operand = next->chain[0].operand;
+      const int at = reader_[static_cast<size_t>(y)];
+      if (at < 0) return;
+      LoweredOp& next = g_.ops[static_cast<size_t>(at)];
+      if (!next.is<PointwiseParams>() || next.chain.size() != 1 || next.chain[0].is_unary ||
+          next.chain[0].binary != f || next.inputs[0] != y) {
+        return;
+      }
+      const int operand = next.chain[0].operand;
       const auto axes = static_cast<size_t>(norm.get_if<LayerNormParams>()->axes);
       const Dims normal(dims(y).end() - static_cast<std::ptrdiff_t>(axes), dims(y).end());
       if (!g_.value(operand).constant.defined() || dims(operand) != normal) return;
       norm.inputs.push_back(operand);
       // The operation takes the place of the one that it absorbs.
-      LoweredOp absorbed = std::move(*next);
-      const auto at = static_cast<size_t>(next - g_.ops.begin());
-      norm.nodes.insert(norm.nodes.end(), absorbed.nodes.begin(), absorbed.nodes.end());
-      norm.outputs = absorbed.outputs;
-      g_.ops[at] = std::move(norm);
-      g_.ops[i] = LoweredOp{};
+      norm.nodes.insert(norm.nodes.end(), next.nodes.begin(), next.nodes.end());
+      norm.outputs = next.outputs;
+      next = std::move(norm);
+      norm = LoweredOp{};
       removed_[i] = true;
-      i = at;
-      index();
+      uses(y) = 0;
+      producer_[static_cast<size_t>(y)] = -1;
+      i = static_cast<size_t>(at);
+      producer_[static_cast<size_t>(next.outputs[0])] = at;
     }
   }
 
@@ -267,7 +281,9 @@ class Fuser {
 
   LoweredGraph& g_;
   std::vector<bool> removed_;
-  std::vector<int> uses_, producer_;
+  // By value: how often it is read, and the operations that compute it and, as the last, read it. The readers
+  // are those from before the first phase.
+  std::vector<int> uses_, producer_, reader_;
 };
 
 bool is_unary(const PointOp& p, Unary f) { return p.is_unary && p.unary == f; }

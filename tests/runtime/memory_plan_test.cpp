@@ -78,5 +78,27 @@ TEST(MemoryPlan, RandomLifetimes) {
   EXPECT_LE(worst, 1.6);  // greedy by size stays near the bound
 }
 
+TEST(MemoryPlan, Thousands) {
+  std::mt19937 r(7);
+  std::vector<Lifetime> tensors(5000);
+  for (Lifetime& t : tensors) {
+    t.bytes = r() % 5000;
+    t.first = static_cast<int>(r() % 2000);
+    t.last = t.first + static_cast<int>(r() % 20);
+  }
+  check(tensors);
+}
+
+TEST(MemoryPlan, ThousandsAtOnceFillTheArena) {
+  const std::vector<Lifetime> tensors(5000, Lifetime{64, 0, 1});
+  EXPECT_EQ(plan_memory(tensors).bytes, 5000u * 64);
+}
+
+TEST(MemoryPlan, ALongChainNeedsTwo) {
+  std::vector<Lifetime> chain;
+  for (int i = 0; i < 100'000; ++i) chain.push_back({640, i, i + 1});
+  EXPECT_EQ(plan_memory(chain).bytes, 1280u);
+}
+
 }  // namespace
 }  // namespace plica
