@@ -119,7 +119,9 @@ const std::string& Model::compiled_note() const {
   return compiled_ ? compiled_->note() : none;
 }
 
-Model Model::parse(std::span<const std::byte> bytes) { return Model(parse_model(bytes)); }
+Model Model::parse(std::span<const std::byte> bytes, std::shared_ptr<const void> owner) {
+  return Model(parse_model(bytes, {}, std::move(owner)));
+}
 
 Report Model::optimize(const OptimizeOptions& options) {
   check_passes(options.dump_after);

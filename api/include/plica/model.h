@@ -126,8 +126,9 @@ class Model {
   bool is_compiled() const { return compiled_ != nullptr; }
   // Why no more than the model is used of it; empty when all is, or there is none.
   const std::string& compiled_note() const;
-  // From memory, without external data. The bytes are not needed after the call.
-  static Model parse(std::span<const std::byte> bytes);
+  // From memory, without external data. With an `owner`, which keeps the bytes and leaves them as they are, large
+  // tensors stay there; without, the bytes are not needed after the call.
+  static Model parse(std::span<const std::byte> bytes, std::shared_ptr<const void> owner = nullptr);
   static Model parse(std::string_view bytes) {
     return parse(std::as_bytes(std::span(bytes.data(), bytes.size())));
   }
