@@ -48,10 +48,21 @@ Prepared Programs::prepared(const Node& node) const {
   return kept;
 }
 
-Runner::Runner(Region region, const Programs& programs, bool values_matter)
+namespace {
+
+// Enough for networks that detect objects in a few dozen stages; a long chain of such shapes would take the
+// square of its length.
+int64_t nodes_of_continuations(const Region& region) {
+  return (int64_t{1} << 14) + 16 * std::ssize(region.nodes);
+}
+
+}  // namespace
+
+Runner::Runner(Region region, const Programs& programs, bool values_matter, std::optional<int64_t> nodes_left)
     : region_(std::move(region)),
       programs_(programs),
       values_matter_(values_matter),
+      nodes_left_(nodes_left ? *nodes_left : nodes_of_continuations(region_)),
       plans_(programs.cached_plans()) {}
 
 std::vector<Tensor> Runner::run(const std::vector<Tensor>& inputs) const {
@@ -168,7 +179,8 @@ std::shared_ptr<const Plan> Runner::make_plan(const std::vector<Tensor>& inputs,
   using Source = Continuation::Source;
   const GraphFacts facts = infer_region(region_, inputs, with_values);
   std::vector<const Node*> waiting = waiting_nodes(region_, facts);
-  if (waiting.empty()) return compile(region_, facts, programs_);
+  const int64_t nodes_left = nodes_left_ - std::ssize(waiting);
+  if (waiting.empty() || nodes_left < 0) return compile(region_, facts, programs_);
 
   Region now = region_;
   std::unordered_map<const Value*, size_t> given, planned, late;
@@ -190,7 +202,7 @@ std::shared_ptr<const Plan> Runner::make_plan(const std::vector<Tensor>& inputs,
   std::vector<Source> rest_inputs, outputs;
   for (const Value* v : rest.inputs) rest_inputs.push_back(source_of(v));
   for (const Value* v : region_.outputs) outputs.push_back(source_of(v));
-  auto continuation = std::make_shared<Continuation>(std::move(rest), programs_, values_matter_);
+  auto continuation = std::make_shared<Continuation>(std::move(rest), programs_, values_matter_, nodes_left);
   continuation->inputs = std::move(rest_inputs);
   continuation->outputs = std::move(outputs);
   return compile(now, facts, programs_, std::move(continuation));

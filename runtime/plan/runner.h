@@ -1,13 +1,16 @@
 // Runner: runs a region by plans, which it keeps by the shapes of the inputs.
 //
 // Where shapes depend on data (NonZero, an If, a Loop), a plan ends: what reads such values is a region of
-// its own, the continuation, whose plans are made and kept by the shapes that come out. Subgraphs are run by
+// its own, the continuation, whose plans are made and kept by the shapes that come out. Each looks at all
+// nodes that are left, so their number is bounded: the last one's steps learn shapes while they run.
+// Subgraphs are run by
 // runners too, one for each in the whole model, whatever plan its node is in. Thread safety: run() from many
 // threads.
 #pragma once
 
 #include <memory>
 #include <mutex>
+#include <optional>
 #include <string>
 #include <unordered_map>
 #include <vector>
@@ -61,7 +64,9 @@ class Programs {
 class Runner {
  public:
   // `values_matter`: plans may be made for the values of small integer inputs, where shapes depend on them.
-  Runner(Region region, const Programs& programs, bool values_matter);
+  // `nodes_left`: of a continuation, how many nodes those behind it may have in all.
+  Runner(Region region, const Programs& programs, bool values_matter,
+         std::optional<int64_t> nodes_left = std::nullopt);
 
   const Region& region() const { return region_; }
 
@@ -77,6 +82,7 @@ class Runner {
   const Region region_;
   const Programs& programs_;
   const bool values_matter_;
+  const int64_t nodes_left_;
   mutable PlanCache plans_;
   mutable WorkspacePool workspaces_;
   mutable std::mutex mutex_;
@@ -85,8 +91,8 @@ class Runner {
 
 // What a plan leaves for when shapes are known.
 struct Continuation {
-  Continuation(Region region, const Programs& programs, bool values_matter)
-      : runner(std::move(region), programs, values_matter) {}
+  Continuation(Region region, const Programs& programs, bool values_matter, int64_t nodes_left)
+      : runner(std::move(region), programs, values_matter, nodes_left) {}
 
   // An input or output of the region that the plan belongs to, or of the plan.
   struct Source {

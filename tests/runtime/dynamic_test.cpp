@@ -1,6 +1,8 @@
 // Shapes that depend on data, subgraphs, sequences and functions: the executor against the interpreter.
 #include <gmock/gmock.h>
 
+#include <algorithm>
+#include <array>
 #include <thread>
 
 #include "engine/graph/inline_functions.h"
@@ -69,6 +71,30 @@ TEST(Dynamic, APlanEndsWhereShapesDependOnData) {
   const PlanInfo info = executor.describe({{g.graph().inputs()[0]->name(), g.random({5, 4})}});
   EXPECT_EQ(info.steps.back().kind, "later");
   EXPECT_THAT(info.steps.back().nodes, ::testing::EndsWith(" nodes"));
+}
+
+// A continuation for each of these shapes would take memory and time by the square of their number, and a
+// recursion of that depth.
+TEST(Dynamic, ThousandsOfShapesThatDependOnDataInARow) {
+  GraphMaker g;
+  Value* keep = g.input({3}, DataType::boolean);
+  Value* x = g.input({3});
+  Value* y = x;
+  for (int i = 0; i < 4000; ++i) {
+    y = g.node("Compress", {y, keep}, {{"axis", int64_t{0}}});
+    y = g.node("Slice", {g.node("Concat", {y, x}, {{"axis", int64_t{0}}}), g.ints({0}), g.ints({3})});
+  }
+  g.output(y);
+  const Executor executor(g.model(), {.threads = 1});
+  const std::string keep_name = keep->name(), x_name = x->name();
+  Tensor flags(DataType::boolean, {3});
+  std::ranges::copy(std::array{true, false, true}, flags.mutable_data<bool>());
+  // [a, b, c] becomes [a, c, 1]: [1, 3, 1] the first time, [1, 1, 1] from then on.
+  const NamedTensors results =
+      executor.run({{keep_name, flags}, {x_name, Tensor::of(std::vector<float>{1, 2, 3}, {3})}});
+  const Tensor& result = results.at(y->name());
+  ASSERT_EQ(result.dims(), (Dims{3}));
+  for (float v : result.values<float>()) EXPECT_EQ(v, 1.0f);
 }
 
 TEST(Dynamic, ManyThreads) {
