@@ -46,7 +46,7 @@ bool Driver::run(const Pass& pass) {
   for (const Rule& rule : pass.rules) any |= enabled_.contains(rule.name);
   if (!any || at_limit()) return false;
 
-  if (!facts_current_) facts_.infer(model_);
+  if (!facts_current_) facts_.infer(model_, total_ == 0);
   facts_current_ = true;
   gone_.clear();
   visited_ = 0;

@@ -1,6 +1,7 @@
 #include "passes/facts.h"
 
 #include "engine/core/limits.h"
+#include "engine/ops/declared_type.h"
 #include "engine/ops/table.h"
 
 namespace plica {
@@ -35,8 +36,9 @@ int ModelFacts::rank_of(const Value* value) const {
   return f.type.shape ? f.type.shape->rank() : -1;
 }
 
-void ModelFacts::infer(const ModelGraph& model) {
+void ModelFacts::infer(const ModelGraph& model, bool check_declared) {
   map_.clear();
+  check_declared_ = check_declared;
   infer(model.graph);
   for (const auto& function : model.functions) infer(function->graph);
 }
@@ -75,6 +77,7 @@ void ModelFacts::infer(const Node& node) {
     const Value* v = node.output(i);
     if (!v) continue;
     Facts& f = outputs[static_cast<size_t>(i)];
+    if (check_declared_) check_declared_type(node, *v, f.type);
     add_declared(f, v->type());
     map_[v] = std::move(f);
   }

@@ -17,8 +17,9 @@ bool is_quantization(const Node& node);
 
 class ModelFacts {
  public:
-  // Forgets everything and infers the model anew.
-  void infer(const ModelGraph& model);
+  // Forgets everything and infers the model anew. `check_declared`: throws for a declared type that
+  // contradicts.
+  void infer(const ModelGraph& model, bool check_declared = false);
 
   // Facts that say nothing when the value is not known.
   const Facts& of(const Value* value) const;
@@ -32,6 +33,7 @@ class ModelFacts {
   void infer(const Graph& graph);
   void infer(const Node& node);
 
+  bool check_declared_ = false;
   std::unordered_map<const Value*, Facts> map_;
 };
 

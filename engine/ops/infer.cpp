@@ -2,6 +2,7 @@
 
 #include "engine/core/checked.h"
 #include "engine/graph/captures.h"
+#include "engine/ops/declared_type.h"
 #include "engine/ops/evaluate.h"
 #include "engine/ops/table.h"
 
@@ -347,6 +348,7 @@ void infer_nodes(std::span<const Node* const> nodes, GraphFacts& facts, const In
       const Value* v = node->output(i);
       if (!v) continue;
       Facts& f = outputs[static_cast<size_t>(i)];
+      check_declared_type(*node, *v, f.type);
       if (declared) f.type = merge_declared(f.type, v->type());
       facts[v] = std::move(f);
     }
