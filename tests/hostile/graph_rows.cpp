@@ -1,4 +1,5 @@
-// G1 to G8 and K8: graphs that are no graphs, functions that never end, sizes that grow without bound.
+// G1 to G3, G6 to G8 and K8: graphs that are no graphs, functions that never end, sizes that grow without
+// bound.
 #include "tests/hostile/hostile.h"
 
 namespace plica::hostile {
@@ -72,14 +73,18 @@ std::string loop(int64_t trips) {
   return model.SerializeAsString();
 }
 
-std::string chain(int length) {
-  ModelProto model = small_model();
-  GraphProto& graph = *model.mutable_graph();
-  graph.clear_node();
-  for (int i = 0; i < length; ++i)
-    add_node(graph, "Neg", {i == 0 ? "x" : "t" + std::to_string(i)},
-             {i + 1 == length ? "y" : "t" + std::to_string(i + 1)});
-  return model.SerializeAsString();
+// x, then a value t between two nodes, then y.
+Row declared(const std::string& name, const std::function<void(GraphProto&)>& change,
+             std::vector<std::string> parts = {}) {
+  const bool harmless = parts.empty();
+  return changed(
+      "G8_declared_" + name,
+      [change](ModelProto& m) {
+        node_of(m).set_output(0, "t");
+        add_node(*m.mutable_graph(), "Neg", {"t"}, {"y"});
+        change(*m.mutable_graph());
+      },
+      std::move(parts), harmless);
 }
 
 }  // namespace
@@ -117,16 +122,6 @@ Rows graph_rows() {
               {"'w'"}),
       changed("G3_input_twice", [](ModelProto& m) { *m.mutable_graph()->add_input() = m.graph().input(0); },
               {"'x'"}),
-      {"G4_chain_of_20000", [] { return chain(20'000); }, {}, true},
-      {"G4_fan_out_20000",
-       [] {
-         ModelProto model = small_model();
-         GraphProto& graph = *model.mutable_graph();
-         for (int i = 0; i < 20'000; ++i) add_node(graph, "Neg", {"x"}, {"t" + std::to_string(i)});
-         return model.SerializeAsString();
-       },
-       {},
-       true},
       changed("G6_calls_itself",
               [](ModelProto& m) {
                 add_function(m, "F", {"F"});
@@ -181,6 +176,36 @@ Rows graph_rows() {
       changed("G8_no_nodes", [](ModelProto& m) { m.mutable_graph()->clear_node(); }),
       changed(
           "G8_no_outputs", [](ModelProto& m) { m.mutable_graph()->clear_output(); }, {}, true),
+      declared("output_of_other_type",
+               [](GraphProto& g) { *g.mutable_output(0) = value_info("y", {2}, TensorProto::INT64); },
+               {"'y'", "int64", "float32"}),
+      declared("value_of_other_type",
+               [](GraphProto& g) { *g.add_value_info() = value_info("t", {2}, TensorProto::DOUBLE); },
+               {"'bad'", "'t'", "float64", "float32"}),
+      declared("output_is_a_sequence",
+               [](GraphProto& g) {
+                 auto* type = g.mutable_output(0)->mutable_type();
+                 type->mutable_sequence_type()->mutable_elem_type()->mutable_tensor_type()->set_elem_type(
+                     TensorProto::FLOAT);
+               },
+               {"'y'", "sequence"}),
+      // Exporters write down the shapes of one example; those that are computed count.
+      declared("value_of_other_shape", [](GraphProto& g) { *g.add_value_info() = value_info("t", {7}); }),
+      declared("output_of_other_rank",
+               [](GraphProto& g) {
+                 *g.mutable_output(0) = value_info("y", {1, 2});
+               }),
+      declared("output_of_a_symbol",
+               [](GraphProto& g) {
+                 g.mutable_output(0)
+                     ->mutable_type()
+                     ->mutable_tensor_type()
+                     ->mutable_shape()
+                     ->mutable_dim(0)
+                     ->set_dim_param("N");
+               }),
+      declared("output_of_negative_size", [](GraphProto& g) { *g.mutable_output(0) = value_info("y", {-2}); },
+               {"'y'", "negative"}),
       {"K8_loop_2_62", [] { return loop(int64_t{1} << 62); }, {"time limit"}, false, {"--timeout", "0.2"}},
       {"K8_loop_negative", [] { return loop(-5); }, {}, true},
   };

@@ -1,6 +1,7 @@
 // Hostile models: files that must be refused, or be harmless, by class (docs/security.md names the classes).
 #pragma once
 
+#include <filesystem>
 #include <functional>
 #include <string>
 #include <utility>
@@ -20,7 +21,11 @@ struct Row {
   std::vector<std::string> parts = {};
   // Valid: everything works on it, within the bounds.
   bool harmless = false;
-  std::vector<std::string> options = {};  // of `run`
+  std::vector<std::string> options = {};  // of `run`; {} stands for the model's directory
+  // Makes what lies beside the model, or changes its file, whose name is model.onnx. May be empty.
+  std::function<void(const std::filesystem::path& directory)> add_files = {};
+  // The model is good, what `run` is given is not.
+  bool runs_alone = false;
 };
 
 using Rows = std::vector<Row>;
@@ -30,6 +35,8 @@ Rows graph_rows();
 Rows window_rows();
 Rows kernel_rows();
 Rows optimizer_rows();
+Rows file_rows();
+Rows scale_rows();
 
 // ---- building
 
