@@ -1,12 +1,16 @@
 #include "plica/model.h"
 
+#include <sys/stat.h>
+
 #include <algorithm>
 #include <unordered_set>
 #include <utility>
 
+#include "api/compiled_file.h"
 #include "api/findings.h"
 #include "api/graph_walk.h"
 #include "engine/core/fail.h"
+#include "engine/core/file.h"
 #include "engine/graph/inline_functions.h"
 #include "engine/graph/model_graph.h"
 #include "engine/onnx/onnx.h"
@@ -79,19 +83,45 @@ std::map<std::string, int64_t> count_operators(const ModelGraph& model) {
   return operators;
 }
 
+// Null for a pipe, and what else is read to its end.
+std::shared_ptr<const ReadableFile> regular_file(int descriptor, const std::string& name) {
+  struct stat info;
+  if (::fstat(descriptor, &info) != 0 || !S_ISREG(info.st_mode)) return nullptr;
+  return ReadableFile::of(descriptor, name);
+}
+
 // Several exporters write dim_param "?" for every dimension that they don't know; those need not be equal.
 bool is_shared_symbol(const Dim& dim) { return dim.is_symbol() && dim.symbol() != "?"; }
 
 }  // namespace
 
-Model Model::load(const std::filesystem::path& path) { return Model(load_model(path)); }
+Model::Model(std::shared_ptr<const ModelGraph> graph, std::shared_ptr<const CompiledFile> compiled)
+    : graph_(std::move(graph)), compiled_(std::move(compiled)) {}
+
+Model Model::load(const std::filesystem::path& path) {
+  const auto file = ReadableFile::open(path);
+  if (!CompiledFile::is_one(*file)) return Model(load_model(path));
+  auto read = CompiledFile::read(file);
+  return Model(std::move(read.model), std::move(read.file));
+}
 
 Model Model::load(int descriptor, const std::filesystem::path& directory) {
   const std::string name = descriptor == 0 ? "standard input" : "descriptor " + std::to_string(descriptor);
+  if (const auto file = regular_file(descriptor, name); file && CompiledFile::is_one(*file)) {
+    auto read = CompiledFile::read(file);
+    return Model(std::move(read.model), std::move(read.file));
+  }
   return Model(load_model(descriptor, directory, name));
 }
 
-Model Model::parse(std::span<const std::byte> bytes) { return Model(parse_model(bytes)); }
+const std::string& Model::compiled_note() const {
+  static const std::string none;
+  return compiled_ ? compiled_->note() : none;
+}
+
+Model Model::parse(std::span<const std::byte> bytes, std::shared_ptr<const void> owner) {
+  return Model(parse_model(bytes, {}, std::move(owner)));
+}
 
 Report Model::optimize(const OptimizeOptions& options) {
   check_passes(options.dump_after);

@@ -2,6 +2,7 @@
 
 #include <utility>
 
+#include "api/session_options.h"
 #include "api/tuning_file.h"
 #include "engine/core/fail.h"
 #include "engine/core/file.h"
@@ -36,11 +37,15 @@ struct Session::Impl {
   std::string tuning_note;
 };
 
-Session::Session(const Model& model, SessionOptions options) {
+ExecutorOptions executor_options(const SessionOptions& options,
+                                 const std::shared_ptr<const CompiledFile>& compiled, std::string& note) {
   if (options.threads < 0)
     throw Error(ErrorCode::invalid_argument, "the number of threads can't be negative");
   ExecutorOptions how{.threads = options.threads, .cached_plans = options.cached_plans, .exact = options.exact};
-  std::string note;
+  if (compiled) {
+    how.tuning = compiled->tuning();
+    how.packed = compiled;
+  }
   if (!options.tuning.empty()) {
     TuningFile file = read_tuning(options.tuning, this_host());
     if (file.differs.empty()) {
@@ -49,7 +54,12 @@ Session::Session(const Model& model, SessionOptions options) {
       note = fmt::format("tuning file {} is not used: it is of {}", display_name(options.tuning), file.differs);
     }
   }
-  impl_ = std::make_unique<Impl>(model.graph_, how);
+  return how;
+}
+
+Session::Session(const Model& model, SessionOptions options) {
+  std::string note;
+  impl_ = std::make_unique<Impl>(model.graph_, executor_options(options, model.compiled_, note));
   impl_->tuning_note = std::move(note);
 }
 

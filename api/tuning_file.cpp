@@ -1,7 +1,6 @@
 #include "api/tuning_file.h"
 
 #include <array>
-#include <nlohmann/json.hpp>
 #include <utility>
 
 #include "engine/core/fail.h"
@@ -12,12 +11,8 @@
 namespace plica {
 namespace {
 
-using Json = nlohmann::json;
-
-constexpr size_t kMostBytes = size_t{16} << 20;
 constexpr size_t kMostPlans = 10000;
 constexpr size_t kMostSteps = 100000;  // of all plans
-constexpr int kMostNesting = 8;
 
 constexpr std::array<std::pair<const char*, TunedLayout>, 3> kLayouts = {{
     {"blocked16", TunedLayout::blocked16},
@@ -52,20 +47,6 @@ std::string name_of(const Table& table, T value) {
   return "";
 }
 
-const Json& object_in(const Json& object, const char* member) {
-  const auto it = object.find(member);
-  require(it != object.end() && it->is_object(), ErrorCode::invalid_argument, "{} is no object",
-          quoted(member));
-  return *it;
-}
-
-std::string text_in(const Json& object, const char* member) {
-  const auto it = object.find(member);
-  require(it != object.end() && it->is_string(), ErrorCode::invalid_argument, "{} is no text",
-          quoted(member));
-  return it->get<std::string>();
-}
-
 PlanChoice parse_plan(const Json& json, size_t& steps_left) {
   PlanChoice plan;
   require(json.is_object(), ErrorCode::invalid_argument, "a plan is no object");
@@ -77,22 +58,6 @@ PlanChoice parse_plan(const Json& json, size_t& steps_left) {
     plan.steps[key] = {parse_name(step, "method", kMethods), parse_name(step, "threads", kThreads)};
   }
   return plan;
-}
-
-Json parse_json(const MappedFile& file) {
-  require(file.bytes().size() <= kMostBytes, ErrorCode::limit, "larger than {} bytes", kMostBytes);
-  const auto* text = reinterpret_cast<const char*>(file.bytes().data());
-  bool too_deep = false;
-  Json json = Json::parse(
-      text, text + file.bytes().size(),
-      [&](int depth, Json::parse_event_t, Json&) {
-        too_deep |= depth > kMostNesting;
-        return !too_deep;
-      },
-      false);
-  require(!too_deep && json.is_object() && json.contains("schema") && json["schema"] == 1,
-          ErrorCode::invalid_argument, "no tuning file of schema 1");
-  return json;
 }
 
 Json to_json(const PlanChoice& plan) {
@@ -110,26 +75,31 @@ Json to_json(const PlanChoice& plan) {
 
 }  // namespace
 
+Tuning parse_plans(const Json& plans) {
+  require(plans.size() <= kMostPlans, ErrorCode::limit, "more than {} plans", kMostPlans);
+  Tuning tuning;
+  size_t steps_left = kMostSteps;
+  for (const auto& [key, plan] : plans.items()) tuning.plans[key] = parse_plan(plan, steps_left);
+  return tuning;
+}
+
+Json to_json(const Tuning& tuning) {
+  Json plans = Json::object();
+  for (const auto& [key, plan] : tuning.plans) plans[key] = to_json(plan);
+  return plans;
+}
+
 TuningHost this_host() { return {cpu_description(), std::string(onednn_version()), std::string(version())}; }
 
 TuningFile read_tuning(const std::filesystem::path& path, const TuningHost& host) {
   const auto file = MappedFile::open(path);
   return with_context(
       [&] {
-        const Json json = parse_json(*file);
+        const auto* text = reinterpret_cast<const char*>(file->bytes().data());
+        const Json json = parse_untrusted({text, file->bytes().size()}, "tuning file");
         TuningFile read;
-        for (const auto& [member, here] : {std::pair{"cpu", &host.cpu}, std::pair{"onednn", &host.onednn},
-                                           std::pair{"plica", &host.plica}}) {
-          const std::string there = text_in(json, member);
-          if (there == *here) continue;
-          read.differs += fmt::format("{}{} {}, here {}", read.differs.empty() ? "" : "; ", member,
-                                      quoted(there), quoted(*here));
-        }
-        if (!read.differs.empty()) return read;
-        const Json& plans = object_in(json, "plans");
-        require(plans.size() <= kMostPlans, ErrorCode::limit, "more than {} plans", kMostPlans);
-        size_t steps_left = kMostSteps;
-        for (const auto& [key, plan] : plans.items()) read.tuning.plans[key] = parse_plan(plan, steps_left);
+        read.differs = difference(json, {{"cpu", host.cpu}, {"onednn", host.onednn}, {"plica", host.plica}});
+        if (read.differs.empty()) read.tuning = parse_plans(object_in(json, "plans"));
         return read;
       },
       [&] { return "tuning file " + display_name(path); });
@@ -140,13 +110,11 @@ void merge_tuning(const std::filesystem::path& path, const Tuning& tuning, const
   std::error_code error;
   if (std::filesystem::exists(path, error)) all = read_tuning(path, host).tuning;
   for (const auto& [key, plan] : tuning.plans) all.plans[key] = plan;
-  Json plans = Json::object();
-  for (const auto& [key, plan] : all.plans) plans[key] = to_json(plan);
   const Json json = {{"schema", 1},
                      {"cpu", host.cpu},
                      {"onednn", host.onednn},
                      {"plica", host.plica},
-                     {"plans", std::move(plans)}};
+                     {"plans", to_json(all)}};
   if (path.has_parent_path()) std::filesystem::create_directories(path.parent_path(), error);
   write_file(path, json.dump(1, ' ', false, Json::error_handler_t::replace) + "\n");
 }

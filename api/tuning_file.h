@@ -13,6 +13,7 @@
 #include <filesystem>
 #include <string>
 
+#include "api/untrusted_json.h"
 #include "runtime/plan/tuning.h"
 
 namespace plica {
@@ -33,6 +34,10 @@ TuningFile read_tuning(const std::filesystem::path& path, const TuningHost& host
 // Adds these plans to the file, or makes a new one where there is none or one of another host. Throws like
 // read_tuning: a file that is something else is not overwritten. Makes the directory that it is in.
 void merge_tuning(const std::filesystem::path& path, const Tuning& tuning, const TuningHost& host);
+
+// The member "plans". Throws invalid_argument, limit.
+Tuning parse_plans(const Json& plans);
+Json to_json(const Tuning& tuning);
 
 std::string layout_name(TunedLayout layout);
 // "winograd4, one thread"

@@ -6,7 +6,9 @@ usage: load.py [--plica PATH] [--peers onnxruntime,openvino,mnn] [--threads 2] [
 Each measurement is a process of its own, interleaved; the files are in the page cache. A cell is the time to load and
 the time of the first run, in milliseconds, the best of all rounds by their sum, and the peak of the resident set above
 what the process had before it loaded the model (the interpreter and the library; of Plica all is counted). MNN's own
-format is made before the clock starts. The ratio of times is to ONNX Runtime's, and to the best of the peers.
+format is made before the clock starts, and so is the file of plica compile. The ratios of times are to ONNX Runtime's,
+of the ONNX file and of the compiled one, and of the ONNX file to the best of the peers; that of memory is of the ONNX
+file to ONNX Runtime's.
 """
 import argparse
 import importlib.util
@@ -55,16 +57,16 @@ def child(peer, path, threads, shape, converted):
                       "bytes": peak - before}))
 
 
-def measure(args, engine, path, dims, converted):
-    if engine == "plica":
-        name, shape, *_ = compare.describe(path, dims)
+def measure(args, engine, path, dims, shape, converted, compiled):
+    if engine in ("plica", "compiled"):
+        path = compiled if engine == "compiled" else path
         command = [args.plica, "bench", path, "--threads", str(args.threads), "--duration", "0", "--warm-up", "0",
-                   "--json", "--shape", f"{name}:{'x'.join(map(str, shape))}"]
+                   "--json", "--shape", shape]
     else:
         command = [sys.executable, os.path.abspath(__file__), "--child", engine, path, str(args.threads),
                    json.dumps(dims), converted]
     env = {**os.environ, "OMP_NUM_THREADS": str(args.threads)}
-    for file in {path, converted} if engine == "mnn" else {path}:
+    for file in {path, converted} if engine == "mnn" else {path}:  # that of plica compile is, by the first round
         pathlib.Path(file).read_bytes()  # into the page cache
     result = subprocess.run(command, capture_output=True, text=True, env=env, check=False)
     if result.returncode != 0:
@@ -75,11 +77,11 @@ def measure(args, engine, path, dims, converted):
             "sum": answer["load_ms"] + answer["first_run_ms"], "bytes": answer.get("bytes", answer.get("peak_rss_bytes"))}
 
 
-def best_of(args, engines, path, dims, converted):
+def best_of(args, engines, *what):
     best = {}
     for _ in range(args.rounds):
         for engine in engines:
-            got = measure(args, engine, path, dims, converted)
+            got = measure(args, engine, *what)
             old = best.get(engine)
             best[engine] = min((m for m in (old, got) if m), key=lambda m: m["sum"], default=None)
     return best
@@ -98,7 +100,8 @@ def main():
     args = parser.parse_args()
     peers = [p for p in args.peers if importlib.util.find_spec(compare.MODULES[p])]
 
-    heads = ["model", "Plica", *(compare.PEERS[p] for p in peers), "to ONNX Runtime", "to the best", "memory"]
+    heads = ["model", "Plica", "compiled", *(compare.PEERS[p] for p in peers), "to ONNX Runtime", "compiled",
+             "to the best", "memory"]
     print("| " + " | ".join(heads) + " |\n" + "| --- " * len(heads) + "|")
     for spec in args.models:
         path, _, given = spec.partition(":")
@@ -107,14 +110,21 @@ def main():
             converted = os.path.join(directory, "model.mnn")
             if "mnn" in peers:
                 compare.convert_to_mnn(path, converted)
-            best = best_of(args, ["plica", *peers], path, dims, converted)
+            engines = ["plica", "compiled", *peers]
+            name, shape, *_ = compare.describe(path, dims)
+            shape = f"{name}:{'x'.join(map(str, shape))}"
+            compiled = os.path.join(directory, "model.plica")
+            subprocess.run([args.plica, "-q", "compile", path, compiled, "--shape", shape, "--threads",
+                            str(args.threads)], check=True, stdout=subprocess.DEVNULL)
+            best = best_of(args, engines, path, dims, shape, converted, compiled)
         cells = [pathlib.Path(path).stem]
-        for engine in ["plica", *peers]:
+        for engine in engines:
             v = best[engine]
             cells.append(f"{v['load']:.0f} + {v['first']:.0f}, {v['bytes'] / 1e6:.0f} MB" if v else "failed")
         own, ran = best["plica"], [best[p] for p in peers if best[p]]
         ort = best.get("onnxruntime")
-        cells.append(f"{own['sum'] / ort['sum']:.2f}" if own and ort else "")
+        for mine in (own, best["compiled"]):
+            cells.append(f"{mine['sum'] / ort['sum']:.2f}" if mine and ort else "")
         cells.append(f"{own['sum'] / min(v['sum'] for v in ran):.2f}" if own and ran else "")
         cells.append(f"{own['bytes'] / ort['bytes']:.2f}" if own and ort else "")
         print("| " + " | ".join(cells) + " |", flush=True)

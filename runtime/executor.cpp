@@ -81,7 +81,7 @@ struct Executor::Impl {
   Impl(std::shared_ptr<const ModelGraph> m, const ExecutorOptions& options)
       : model(std::move(m)),
         threads(options.threads > 0 ? options.threads : available_cpus()),
-        programs(options.cached_plans, options.exact, options.tuning),
+        programs(options.cached_plans, options.exact, options.tuning, options.packed),
         runner(region_of(model->graph), programs, true) {}
 
   // The inputs by position, checked.
@@ -128,6 +128,10 @@ NamedTensors Executor::run(const NamedTensors& inputs) const {
   const auto& values = impl_->model->graph.outputs();
   for (size_t i = 0; i < values.size(); ++i) outputs[values[i]->name()] = std::move(results[i]).exclusive();
   return outputs;
+}
+
+std::vector<std::shared_ptr<const Constant>> Executor::constants() const {
+  return impl_->programs.constants().all();
 }
 
 RunProfile Executor::profile(const NamedTensors& inputs, int runs) const {

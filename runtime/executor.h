@@ -13,6 +13,8 @@
 
 namespace plica {
 
+struct Constant;
+class PackedForms;
 struct Tuning;
 
 struct ExecutorOptions {
@@ -20,6 +22,7 @@ struct ExecutorOptions {
   size_t cached_plans = 16;   // LRU by input shapes
   bool exact = false;         // no Winograd: sums of products as the operators define them
   std::shared_ptr<const Tuning> tuning;  // choices by measurement (plan/tuning.h); null: by cost models
+  std::shared_ptr<const PackedForms> packed;  // weights that are packed already (plan/constants.h); null: none
 };
 
 // One step of a compiled plan, for reports.
@@ -63,6 +66,8 @@ class Executor {
   NamedTensors run(const NamedTensors& inputs) const;
   // The plan for these input shapes (compiled now if it is not cached).
   PlanInfo describe(const NamedTensors& inputs) const;
+  // The constants of the plans that it keeps.
+  std::vector<std::shared_ptr<const Constant>> constants() const;
   // Runs so many times and says how long each step took. The clock costs some 50 ns a step.
   RunProfile profile(const NamedTensors& inputs, int runs) const;
 

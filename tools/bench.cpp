@@ -69,56 +69,18 @@ struct Candidate {
   double median() const { return median_of(times); }
 };
 
-// "x:1x3x48x64..320..16" as the shapes x:1x3x48x64, x:1x3x48x80, ..., x:1x3x48x320.
-std::vector<std::string> sizes_of_sweep(const std::string& text) {
-  constexpr int64_t kMostSizes = 10000;
-  const size_t colon = text.rfind(':') == std::string::npos ? 0 : text.rfind(':') + 1;
-  std::vector<std::string> before = {text.substr(0, colon)};
-  for (const std::string& dim : split(std::string_view(text).substr(colon), 'x')) {
-    std::vector<std::string> dims = {dim};
-    if (const size_t dots = dim.find(".."); dots != std::string::npos) {
-      const size_t last_dots = dim.rfind("..");
-      const auto first = parse_integer(std::string_view(dim).substr(0, dots));
-      const auto last = parse_integer(std::string_view(dim).substr(
-          dots + 2, last_dots == dots ? std::string::npos : last_dots - dots - 2));
-      const auto step = last_dots == dots ? std::optional<int64_t>(1)
-                                          : parse_integer(std::string_view(dim).substr(last_dots + 2));
-      if (!first || !last || !step || *first < 0 || *step < 1 || *last < *first ||
-          (*last - *first) / *step >= kMostSizes)
-        exit_with(kUsage, "--sweep: {} is not FIRST..LAST..STEP", quoted(dim));
-      dims.clear();
-      for (int64_t d = *first; d <= *last; d += *step) dims.push_back(std::to_string(d));
-    }
-    std::vector<std::string> after;
-    for (const std::string& shape : before) {
-      for (const std::string& d : dims) after.push_back(shape + (shape.size() > colon ? "x" : "") + d);
-    }
-    before = std::move(after);
-    if (before.size() > kMostSizes) exit_with(kUsage, "--sweep: more than {} sizes", kMostSizes);
-  }
-  return before;
-}
-
 Candidate prepare(const std::string& path, const BenchOptions& options, std::vector<std::string>* assumed) {
   Candidate c;
   c.path = path;
   const auto start = Clock::now();
   Model model = load_model(path);
   about_model(path, [&] {
-    if (!options.no_optimize) model.optimize({.measure = false});
+    if (!options.no_optimize) optimize_to_run(model);
     c.session.emplace(model, options.session);
     note_tuning(*c.session);
     c.load_ms = milliseconds_since(start);
-    if (options.sweep.empty()) {
-      c.inputs = {random_inputs(model, options.shapes.resolve(model), options.seed, assumed)};
-    } else {
-      for (const std::string& size : sizes_of_sweep(options.sweep)) {
-        ShapeOptions shapes = options.shapes;
-        shapes.shapes.push_back(size);
-        c.inputs.push_back(
-            random_inputs(model, shapes.resolve(model), options.seed, c.inputs.empty() ? assumed : nullptr));
-      }
-    }
+    for (const DimSizes& sizes : options.shapes.resolve_all(model, options.sweep))
+      c.inputs.push_back(random_inputs(model, sizes, options.seed, c.inputs.empty() ? assumed : nullptr));
     for (size_t i = 0; i < c.inputs.size(); ++i) c.new_size_times.push_back(c.run(i));
     c.first_run_ms = c.new_size_times[0];
     std::ranges::sort(c.new_size_times);
@@ -269,10 +231,8 @@ void add_bench(CLI::App& program, Invocation& invocation) {
                   "So many runs at the same time; --threads are those of each (default: the CPUs shared out)")
       ->check(CLI::Range(1, 1024))
       ->type_name("N");
-  app->add_option(
-         "--sweep", options->sweep,
-         "Sizes of an input in turn, x:1x3x48x64..320..16; says what a size costs that was not met before")
-      ->type_name("[NAME:]DIMS");
+  add_sweep(*app, options->sweep,
+            "Sizes of an input in turn, x:1x3x48x64..320..16; says what a size costs that was not met before");
   app->add_option("--seed", options->seed, "Of the random inputs (default 0)")->type_name("N");
   app->add_option("--compare", options->other, "Another model, run in turns with the first")
       ->type_name("MODEL");

@@ -11,6 +11,7 @@ void add_optimize(CLI::App& program, Invocation& invocation);
 void add_inspect(CLI::App& program, Invocation& invocation);
 void add_check(CLI::App& program, Invocation& invocation);
 void add_bench(CLI::App& program, Invocation& invocation);
+void add_compile(CLI::App& program, Invocation& invocation);
 void add_tune(CLI::App& program, Invocation& invocation);
 void add_profile(CLI::App& program, Invocation& invocation);
 void add_evaluate(CLI::App& program, Invocation& invocation);

@@ -49,12 +49,18 @@ Blob read_input(const std::string& path) {
 }
 
 Model load_model(const std::string& path) {
-  return reading([&] {
+  Model model = reading([&] {
     if (path == "-") return Model::load(STDIN_FILENO);
     const Descriptor stream = open_stream(path, false);
     if (!stream) return Model::load(path);
     return about_model(path, [&] { return Model::load(stream.get()); });
   });
+  if (!model.compiled_note().empty()) note("{} {}", shown(path), model.compiled_note());
+  return model;
+}
+
+void optimize_to_run(Model& model) {
+  if (!model.is_compiled()) model.optimize({.measure = false});
 }
 
 void write_output(const std::string& path, std::string_view contents) {

@@ -21,7 +21,10 @@ struct Blob {
 
 // Throws Exit(kInvalid) naming the file.
 Blob read_input(const std::string& path);
+// Says so when it is a compiled file of which only the model is used.
 Model load_model(const std::string& path);
+// For runs only: without the measures of a report. A compiled one is optimized already.
+void optimize_to_run(Model& model);
 
 // Writes the whole file or nothing. Throws Error(io).
 void write_output(const std::string& path, std::string_view contents);

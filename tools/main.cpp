@@ -49,7 +49,7 @@ int run_program(int argc, char** argv) {
       ->type_name("S");
 
   Invocation invocation;
-  for (auto add : {add_run, add_optimize, add_inspect, add_check, add_bench, add_tune, add_profile,
+  for (auto add : {add_run, add_optimize, add_inspect, add_check, add_bench, add_compile, add_tune, add_profile,
                    add_evaluate, add_test, add_lists})
     add(app, invocation);
   for (CLI::App* command : app.get_subcommands({})) command->fallthrough();

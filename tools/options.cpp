@@ -52,6 +52,40 @@ Dims parse_dims(std::string_view text, std::string_view option) {
   return dims;
 }
 
+namespace {
+
+// "x:1x3x48x64..320..16" as the shapes x:1x3x48x64, x:1x3x48x80, ..., x:1x3x48x320.
+std::vector<std::string> sizes_of_sweep(const std::string& text) {
+  constexpr int64_t kMostSizes = 10000;
+  const size_t colon = text.rfind(':') == std::string::npos ? 0 : text.rfind(':') + 1;
+  std::vector<std::string> before = {text.substr(0, colon)};
+  for (const std::string& dim : split(std::string_view(text).substr(colon), 'x')) {
+    std::vector<std::string> dims = {dim};
+    if (const size_t dots = dim.find(".."); dots != std::string::npos) {
+      const size_t last_dots = dim.rfind("..");
+      const auto first = parse_integer(std::string_view(dim).substr(0, dots));
+      const auto last = parse_integer(std::string_view(dim).substr(
+          dots + 2, last_dots == dots ? std::string::npos : last_dots - dots - 2));
+      const auto step = last_dots == dots ? std::optional<int64_t>(1)
+                                          : parse_integer(std::string_view(dim).substr(last_dots + 2));
+      if (!first || !last || !step || *first < 0 || *step < 1 || *last < *first ||
+          (*last - *first) / *step >= kMostSizes)
+        exit_with(kUsage, "--sweep: {} is not FIRST..LAST..STEP", quoted(dim));
+      dims.clear();
+      for (int64_t d = *first; d <= *last; d += *step) dims.push_back(std::to_string(d));
+    }
+    std::vector<std::string> after;
+    for (const std::string& shape : before) {
+      for (const std::string& d : dims) after.push_back(shape + (shape.size() > colon ? "x" : "") + d);
+    }
+    before = std::move(after);
+    if (before.size() > kMostSizes) exit_with(kUsage, "--sweep: more than {} sizes", kMostSizes);
+  }
+  return before;
+}
+
+}  // namespace
+
 DimSizes ShapeOptions::resolve(const Model& model) const {
   DimSizes sizes;
   for (const std::string& text : shapes) {
@@ -81,6 +115,17 @@ DimSizes ShapeOptions::resolve(const Model& model) const {
   return sizes;
 }
 
+std::vector<DimSizes> ShapeOptions::resolve_all(const Model& model, const std::string& sweep) const {
+  if (sweep.empty()) return {resolve(model)};
+  std::vector<DimSizes> all;
+  for (std::string& size : sizes_of_sweep(sweep)) {
+    ShapeOptions one = *this;
+    one.shapes.push_back(std::move(size));
+    all.push_back(one.resolve(model));
+  }
+  return all;
+}
+
 CLI::Option* add_list(CLI::App& app, const std::string& names, std::vector<std::string>& values,
                       const std::string& help) {
   return app.add_option(names, values, help)->allow_extra_args(false)->type_size(1);
@@ -93,8 +138,12 @@ void add_shape_options(CLI::App& app, ShapeOptions& options) {
   add_list(app, "--dim", options.dims, "Size of a symbolic dimension, N=1")->type_name("SYMBOL=N");
 }
 
+void add_sweep(CLI::App& app, std::string& sweep, const std::string& help) {
+  app.add_option("--sweep", sweep, help)->type_name("[NAME:]DIMS");
+}
+
 void add_model(CLI::App& app, std::string& model) {
-  app.add_option("MODEL", model, "ONNX file, or - for the standard input")->required();
+  app.add_option("MODEL", model, "ONNX file or compiled one (plica compile), or - for the standard input")->required();
 }
 
 void add_threads(CLI::App& app, int& threads) {
@@ -105,8 +154,14 @@ void add_threads(CLI::App& app, int& threads) {
 
 void add_session_options(CLI::App& app, SessionOptions& options) {
   add_threads(app, options.threads);
-  app.add_flag("--exact", options.exact, "Sums as the operators define them: no Winograd, which rounds somewhat more");
-  app.add_flag("--tuned", options.tuning, "Choices that plica tune measured, from its default file or --tuned=FILE")
+  add_choices(app, options);
+}
+
+void add_choices(CLI::App& app, SessionOptions& options) {
+  app.add_flag("--exact", options.exact,
+               "Sums as the operators define them: no Winograd, which rounds somewhat more");
+  app.add_flag("--tuned", options.tuning,
+               "Choices that plica tune measured, from its default file or --tuned=FILE")
       ->transform(CLI::Validator(
           [](std::string& file) {
             if (file == "true") file = default_tuning_file();

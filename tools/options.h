@@ -25,12 +25,16 @@ struct ShapeOptions {
   // Resolved and checked against the model. Throws Exit(kUsage) on syntax, Error(invalid_argument) when they
   // don't fit.
   DimSizes resolve(const Model& model) const;
+  // With each size of a sweep, "x:1x3x48x64..320..16"; an empty one is as above.
+  std::vector<DimSizes> resolve_all(const Model& model, const std::string& sweep) const;
 };
 void add_shape_options(CLI::App& app, ShapeOptions& options);
 
 void add_model(CLI::App& app, std::string& model);
 void add_threads(CLI::App& app, int& threads);
+void add_sweep(CLI::App& app, std::string& sweep, const std::string& help);
 void add_session_options(CLI::App& app, SessionOptions& options);  // --threads, --exact, --tuned
+void add_choices(CLI::App& app, SessionOptions& options);          // --exact, --tuned
 // Says so when the session goes without its tuning file.
 void note_tuning(const Session& session);
 void add_json(CLI::App& app, bool& json);

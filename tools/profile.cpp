@@ -188,7 +188,7 @@ std::string to_trace(const Session::Profile& profile) {
 int profile(const ProfileOptions& options) {
   Model model = load_model(options.model);
   return about_model(options.model, [&] {
-    if (!options.no_optimize) model.optimize({.measure = false});
+    if (!options.no_optimize) optimize_to_run(model);
     const Session session(model, options.session);
     note_tuning(session);
     std::vector<std::string> assumed;

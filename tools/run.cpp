@@ -166,7 +166,7 @@ int run(RunOptions options) {
   std::optional<Session> session;
   about_model(options.model, [&] {
     options.inputs.sizes = options.shapes.resolve(model);
-    if (!options.no_optimize) model.optimize({.measure = false});
+    if (!options.no_optimize) optimize_to_run(model);
     session.emplace(model, options.session);
     note_tuning(*session);
   });

@@ -59,7 +59,7 @@ int tune_command(TuneCommand options) {
   if (options.threads.empty()) options.threads = {default_threads()};
   Model model = load_model(options.model);
   return about_model(options.model, [&] {
-    if (!options.no_optimize) model.optimize();
+    if (!options.no_optimize) optimize_to_run(model);
     std::vector<std::string> assumed;
     const TensorMap inputs = random_inputs(model, options.shapes.resolve(model), options.seed, &assumed);
     for (const std::string& choice : assumed) note("the model leaves open: {}", escaped(choice));

@@ -93,7 +93,7 @@ void ReadableFile::read(size_t offset, std::span<std::byte> out) const {
           display_name(path_));
 }
 
-std::shared_ptr<const MappedFile> ReadableFile::map() const { return MappedFile::map(fd_, path_); }
+std::shared_ptr<const MappedFile> ReadableFile::map() const { return MappedFile::map(fd_, path_, true); }
 
 std::string read_to_end(int fd, const fs::path& name, size_t most) {
   constexpr size_t kFirst = size_t{256} << 10, kLeastRoom = size_t{64} << 10;
@@ -132,10 +132,11 @@ std::shared_ptr<const MappedFile> MappedFile::open(const fs::path& path) {
   return map(fd.get(), path);
 }
 
-std::shared_ptr<const MappedFile> MappedFile::map(int fd, const fs::path& name) {
+std::shared_ptr<const MappedFile> MappedFile::map(int fd, const fs::path& name, bool copy_on_write) {
   const auto size = static_cast<size_t>(status_of_regular_file(fd, name).st_size);
   if (size == 0) return std::shared_ptr<const MappedFile>(new MappedFile({}));
-  void* address = ::mmap(nullptr, size, PROT_READ, MAP_PRIVATE, fd, 0);
+  const int access = copy_on_write ? PROT_READ | PROT_WRITE : PROT_READ;
+  void* address = ::mmap(nullptr, size, access, MAP_PRIVATE | MAP_NORESERVE, fd, 0);
   if (address == MAP_FAILED) fail_io(name, "cannot map", errno);
   return std::shared_ptr<const MappedFile>(new MappedFile({static_cast<const std::byte*>(address), size}));
 }

@@ -46,6 +46,7 @@ class ReadableFile {
   // Fills `out` from `offset` on, which must lie in the file. Throws io, also when the file was written to
   // since open().
   void read(size_t offset, std::span<std::byte> out) const;
+  // Pages that somebody writes to become copies of the process's own.
   std::shared_ptr<const class MappedFile> map() const;
 
  private:
@@ -73,7 +74,8 @@ class MappedFile {
  public:
   static std::shared_ptr<const MappedFile> open(const std::filesystem::path& path);
   // Of an open descriptor, which stays the caller's; `name` is for messages.
-  static std::shared_ptr<const MappedFile> map(int fd, const std::filesystem::path& name);
+  static std::shared_ptr<const MappedFile> map(int fd, const std::filesystem::path& name,
+                                               bool copy_on_write = false);
   ~MappedFile();
   MappedFile(const MappedFile&) = delete;
   MappedFile& operator=(const MappedFile&) = delete;

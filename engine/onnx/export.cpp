@@ -176,6 +176,21 @@ void add_bytes(const Graph& graph, TensorBytes& sum) {
 
 }  // namespace
 
+void describe_external(const Tensor& tensor, const std::string& location, size_t offset, TensorProto& proto) {
+  proto.clear_int32_data();  // the sign of typed data (tensor_data.h)
+  proto.set_data_type(static_cast<int32_t>(tensor.type()));
+  proto.mutable_dims()->Assign(tensor.dims().begin(), tensor.dims().end());
+  proto.set_data_location(TensorProto::EXTERNAL);
+  const auto add = [&](const char* key, std::string value) {
+    auto* entry = proto.add_external_data();
+    entry->set_key(key);
+    entry->set_value(std::move(value));
+  };
+  add("location", location);
+  add("offset", std::to_string(offset));
+  add("length", std::to_string(tensor.bytes()));
+}
+
 ModelProto export_model(const ModelGraph& model, TensorSink* sink, DeferredTensors* deferred) {
   ModelProto proto = parse_extension<ModelProto>(model.extension);
   proto.set_ir_version(model.ir_version);

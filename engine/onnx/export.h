@@ -14,6 +14,9 @@ class TensorSink {
   virtual bool put(const Tensor& tensor, TensorProto& proto) = 0;
 };
 
+// Sets everything in the message of a tensor whose elements are in another file, but the name.
+void describe_external(const Tensor& tensor, const std::string& location, size_t offset, TensorProto& proto);
+
 // Deterministic. `sink` may be null, and `deferred`: then all elements are in the message.
 ModelProto export_model(const ModelGraph& model, TensorSink* sink, DeferredTensors* deferred);
 

@@ -112,6 +112,10 @@ size_t read_number(const std::string& key, const std::string& text) {
 }  // namespace
 
 std::shared_ptr<const ReadableFile> ExternalFiles::open(const std::string& location) {
+  if (itself_) {
+    require(location == kThisFile, ErrorCode::invalid_model, "is not in the compiled file");
+    return itself_;
+  }
   check_location(location);
   if (const auto it = files_.find(location); it != files_.end()) return it->second;
   const Descriptor directory(open_retrying(directory_.c_str(), O_PATH | O_DIRECTORY));
@@ -143,7 +147,7 @@ ExternalFiles::Found ExternalFiles::find(const StringEntries& entries, size_t te
   };
   const std::string* location = value_of("location");
   require(location != nullptr, ErrorCode::invalid_model, "external data without a location");
-  require(!directory_.empty(), ErrorCode::invalid_argument,
+  require(itself_ || !directory_.empty(), ErrorCode::invalid_argument,
           "its data are in the file {}, and there is no directory to look for it", quoted(*location));
 
   const auto find = [&]() -> Found {
@@ -156,7 +160,7 @@ ExternalFiles::Found ExternalFiles::find(const StringEntries& entries, size_t te
     const auto file = open(*location);
     require(offset <= file->size() && length <= file->size() - offset, ErrorCode::invalid_model,
             "bytes {} to {} are wanted, the file has {}", offset, checked_add(offset, length), file->size());
-    return {{file, offset, length}, files_.contains(*location)};
+    return {{file, offset, length}, itself_ || files_.contains(*location)};
   };
   return with_context(find, [&] { return "external data " + quoted(*location); });
 }

@@ -20,12 +20,17 @@
 
 namespace plica::onnx_format {
 
+inline constexpr char kThisFile[] = ".";
+
 class ExternalFiles {
  public:
   // An empty directory: every tensor with external data is refused. Without openat2: as before Linux 5.6, for
   // tests.
   explicit ExternalFiles(std::filesystem::path directory, bool use_openat2 = true)
       : directory_(std::move(directory)), use_openat2_(use_openat2) {}
+  // The only file is the one that the model is in, under the name kThisFile (embedded_model.h).
+  explicit ExternalFiles(std::shared_ptr<const ReadableFile> itself)
+      : use_openat2_(false), itself_(std::move(itself)) {}
 
   struct Found {
     FileRange range;       // as many bytes as the tensor has
@@ -40,6 +45,7 @@ class ExternalFiles {
 
   std::filesystem::path directory_;
   bool use_openat2_;
+  std::shared_ptr<const ReadableFile> itself_;
   std::unordered_map<std::string, std::shared_ptr<const ReadableFile>> files_;
   std::vector<FileId> opened_;
 };

@@ -7,7 +7,9 @@
 
 #include <algorithm>
 #include <cerrno>
+#include <chrono>
 #include <cstring>
+#include <thread>
 #include <utility>
 
 #include "engine/core/fail.h"
@@ -50,9 +52,22 @@ Descriptor open_existing(const fs::path& path) {
   return file;
 }
 
+// None when somebody keeps it locked.
+Descriptor lock_directory(const fs::path& directory) {
+  using namespace std::chrono_literals;
+  Descriptor fd(open_retrying(directory.c_str(), O_RDONLY | O_DIRECTORY));
+  constexpr int kMostAttempts = 5000;
+  for (int attempt = 0; fd && attempt < kMostAttempts; ++attempt) {
+    if (::flock(fd.get(), LOCK_EX | LOCK_NB) == 0) return fd;
+    if (errno != EWOULDBLOCK && errno != EINTR) break;
+    std::this_thread::sleep_for(1ms);
+  }
+  return Descriptor();
+}
+
 }  // namespace
 
-ExternalWriter::ExternalWriter(const fs::path& path, const AtomicFile& model, size_t threshold, How how)
+ExternalWriter::ExternalWriter(const fs::path& path, AtomicFile& model, size_t threshold, How how)
     : model_(model), path_(path), how_(how), threshold_(threshold) {}
 
 // For the first tensor, so that a model without large ones looks at nothing.
@@ -82,18 +97,7 @@ bool ExternalWriter::put(const Tensor& tensor, TensorProto& proto) {
   constexpr size_t kPage = 4096, kLine = 64, kLarge = size_t{64} << 10;
   const size_t alignment = tensor.bytes() >= kLarge ? kPage : kLine;
   append(std::vector<std::byte>((alignment - offset_ % alignment) % alignment));
-  proto.clear_int32_data();  // the sign of typed data (tensor_data.h)
-  proto.set_data_type(static_cast<int32_t>(tensor.type()));
-  proto.mutable_dims()->Assign(tensor.dims().begin(), tensor.dims().end());
-  proto.set_data_location(TensorProto::EXTERNAL);
-  const auto add = [&](const char* key, std::string value) {
-    auto* entry = proto.add_external_data();
-    entry->set_key(key);
-    entry->set_value(std::move(value));
-  };
-  add("location", location_);
-  add("offset", std::to_string(offset_));
-  add("length", std::to_string(tensor.bytes()));
+  describe_external(tensor, location_, offset_, proto);
   for (size_t at = 0; at < tensor.bytes() && !differs_; at += kPiece) {
     const size_t size = std::min(kPiece, tensor.bytes() - at);
     append({tensor.piece(at, size, buffer_), size});
@@ -124,8 +128,14 @@ bool ExternalWriter::commit() {
   return true;
 }
 
+void ExternalWriter::place_model(const SourceFiles* source) {
+  if (location_.empty()) return model_.commit();
+  const Descriptor lock = lock_directory(beside(path_, "").parent_path());
+  model_.commit();
+  if (lock && model_.replaced()) remove_older(source);
+}
+
 void ExternalWriter::remove_older(const SourceFiles* source) const {
-  if (location_.empty() || !model_.replaced()) return;
   const bool is_in_place = source && source->model == FileId::of(*model_.replaced());
   for (int i = 0; i < kMostNames; ++i) {
     const std::string name = data_name(path_, i);

@@ -1,12 +1,15 @@
 #include "engine/onnx/model_file.h"
 
+#include <algorithm>
 #include <climits>
 #include <cstdint>
+#include <cstring>
 #include <utility>
 
 #include "engine/core/checked.h"
 #include "engine/core/fail.h"
 #include "engine/onnx/import.h"
+#include "engine/onnx/tensor_data.h"
 #include "engine/onnx/wire.h"
 
 namespace plica::onnx_format {
@@ -17,23 +20,26 @@ constexpr size_t kLeastInFile = 4096;
 
 struct Structure {
   ModelProto model;  // deferred raw_data are empty in it
-  std::unordered_map<const TensorProto*, FileRange> raw_data;
+  std::unordered_map<const TensorProto*, TensorSources::RawData> raw_data;
 };
 
-std::optional<Structure> read_structure(const std::shared_ptr<const ReadableFile>& file) {
-  if (file->size() == 0 || file->size() > static_cast<size_t>(INT_MAX)) return std::nullopt;
-  const auto fields = scan_raw_data(WireBytes(*file), kLeastInFile, SIZE_MAX);
+// `copy(begin, out)` fills `out` with the bytes from `begin` on; `left(begin, size)` is for a tensor of the
+// bytes there.
+template <class Copy, class Left>
+std::optional<Structure> read_structure(const WireBytes& wire, const Copy& copy, const Left& left) {
+  if (wire.size() == 0 || wire.size() > static_cast<size_t>(INT_MAX)) return std::nullopt;
+  const auto fields = scan_raw_data(wire, kLeastInFile, SIZE_MAX);
   if (!fields) return std::nullopt;
-  const WireRewriter rewriter(*fields, std::vector<size_t>(fields->size(), 0), file->size());
+  const WireRewriter rewriter(*fields, std::vector<size_t>(fields->size(), 0), wire.size());
   std::string bytes;
   bytes.reserve(rewriter.size());
-  const auto copy = [&](size_t begin, size_t end) {
+  const auto append = [&](size_t begin, size_t end) {
     const size_t at = bytes.size();
     bytes.resize(at + (end - begin));
-    file->read(begin, std::as_writable_bytes(std::span(bytes)).subspan(at));
+    copy(begin, std::as_writable_bytes(std::span(bytes)).subspan(at));
   };
   rewriter.run(
-      copy, [&](std::string_view text) { bytes += text; }, [](size_t) {});
+      append, [&](std::string_view text) { bytes += text; }, [](size_t) {});
 
   Structure out;
   if (!try_parse_model_message(bytes, out.model)) return std::nullopt;
@@ -42,22 +48,62 @@ std::optional<Structure> read_structure(const std::shared_ptr<const ReadableFile
   for (size_t i = 0; i < fields->size(); ++i) {
     const WireField& f = (*fields)[i];
     if (f.kind == WireField::Kind::raw_data)
-      out.raw_data.emplace((*tensors)[i], FileRange{file, f.begin, f.end - f.begin});
+      out.raw_data.emplace((*tensors)[i], left(f.begin, f.end - f.begin));
   }
   return out;
 }
 
-}  // namespace
-
-std::unique_ptr<ModelGraph> read_model(const std::shared_ptr<const ReadableFile>& file,
-                                       const std::filesystem::path& directory) {
-  std::optional<Structure> structure = read_structure(file);
+std::unique_ptr<ModelGraph> import_structure(std::optional<Structure> structure,
+                                             const std::filesystem::path& directory) {
   if (!structure) return nullptr;
   TensorSources sources{ExternalFiles(directory)};
   sources.raw_data = std::move(structure->raw_data);
   auto model = import_model(structure->model, sources);
   // A tensor that nobody took is in an extension now, without its elements.
   return sources.raw_data.empty() ? std::move(model) : nullptr;
+}
+
+class ElementsInMemory : public ElementSource {
+ public:
+  ElementsInMemory(const std::byte* begin, std::shared_ptr<const void> owner)
+      : begin_(begin), owner_(std::move(owner)) {}
+  void read(size_t offset, std::span<std::byte> out) const override {
+    std::memcpy(out.data(), begin_ + offset, out.size());
+  }
+
+ private:
+  const std::byte* begin_;
+  std::shared_ptr<const void> owner_;
+};
+
+}  // namespace
+
+std::unique_ptr<ModelGraph> read_model(const std::shared_ptr<const ReadableFile>& file,
+                                       const std::filesystem::path& directory) {
+  const auto copy = [&](size_t begin, std::span<std::byte> out) { file->read(begin, out); };
+  const auto left = [&](size_t begin, size_t size) -> TensorSources::RawData {
+    return {size, [range = FileRange{file, begin, size}](DataType type, Dims dims) {
+              return Tensor::in_file(type, std::move(dims), range);
+            }};
+  };
+  return import_structure(read_structure(WireBytes(*file), copy, left), directory);
+}
+
+std::unique_ptr<ModelGraph> read_model(std::span<const std::byte> bytes,
+                                       const std::shared_ptr<const void>& owner,
+                                       const std::filesystem::path& directory) {
+  const auto copy = [&](size_t begin, std::span<std::byte> out) {
+    std::ranges::copy(bytes.subspan(begin, out.size()), out.begin());
+  };
+  const auto left = [&](size_t begin, size_t size) -> TensorSources::RawData {
+    return {size, [data = bytes.data() + begin, owner](DataType type, Dims dims) {
+              if (is_aligned(data, type))
+                return Tensor::view(type, std::move(dims), static_cast<const void*>(data), owner);
+              return Tensor::deferred(type, std::move(dims), std::make_shared<ElementsInMemory>(data, owner));
+            }};
+  };
+  const std::string_view text(reinterpret_cast<const char*>(bytes.data()), bytes.size());
+  return import_structure(read_structure(WireBytes(text), copy, left), directory);
 }
 
 SerializedModel::SerializedModel(const ModelGraph& model, TensorSink* sink) {

@@ -5,6 +5,7 @@
 #include <filesystem>
 #include <functional>
 #include <memory>
+#include <span>
 #include <string_view>
 #include <vector>
 
@@ -18,6 +19,11 @@ namespace plica::onnx_format {
 // the scan does not understand (raw_data_scan.h); what is wrong with it, if anything, parsing as usual tells.
 // Throws as import_model().
 std::unique_ptr<ModelGraph> read_model(const std::shared_ptr<const ReadableFile>& file,
+                                       const std::filesystem::path& directory);
+
+// The same for bytes that `owner` keeps: tensors view them, or are copied from them when asked.
+std::unique_ptr<ModelGraph> read_model(std::span<const std::byte> bytes,
+                                       const std::shared_ptr<const void>& owner,
                                        const std::filesystem::path& directory);
 
 // The bytes of a model's message, made piece by piece: exactly those that serializing the whole message

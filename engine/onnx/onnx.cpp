@@ -56,8 +56,7 @@ bool try_save(const ModelGraph& model, const fs::path& path, size_t threshold, E
   const SerializedModel message(model, threshold != 0 ? &data : nullptr);
   message.write(file);
   if (!data.commit()) return false;
-  file.commit();
-  data.remove_older(model.source.get());
+  data.place_model(model.source.get());
   return true;
 }
 
@@ -65,8 +64,10 @@ bool try_save(const ModelGraph& model, const fs::path& path, size_t threshold, E
 
 std::unique_ptr<ModelGraph> parse_model(std::span<const std::byte> bytes, const fs::path& directory,
                                         std::shared_ptr<const void> owner) {
-  // protobuf-lite copies bytes fields once, and the tensors take those copies over: nothing views `bytes`.
-  (void)owner;
+  if (owner) {
+    if (auto model = read_model(bytes, owner, directory)) return model;
+  }
+  // protobuf-lite copies bytes fields once, and the tensors take those copies over.
   ModelProto proto = parse_model_message(bytes);
   TensorSources sources{ExternalFiles(directory)};
   return import_model(proto, sources);
@@ -99,8 +100,8 @@ std::unique_ptr<ModelGraph> load_model(int fd, const fs::path& directory, const 
     const auto file = ReadableFile::of(fd, name);
     return in_context([&] { return load(file, directory); });
   }
-  const std::string bytes = read_to_end(fd, name, INT_MAX);
-  return in_context([&] { return parse_model(std::as_bytes(std::span(bytes)), directory); });
+  const auto bytes = std::make_shared<const std::string>(read_to_end(fd, name, INT_MAX));
+  return in_context([&] { return parse_model(std::as_bytes(std::span(*bytes)), directory, bytes); });
 }
 
 std::string serialize_model(const ModelGraph& model) { return SerializedModel(model, nullptr).text(); }

@@ -25,9 +25,13 @@ size_t alignment_of(DataType type) {
   return bits <= 8 ? 1 : static_cast<size_t>(bits) / 8;
 }
 
+}  // namespace
+
 bool is_aligned(const void* data, DataType type) {
   return reinterpret_cast<uintptr_t>(data) % alignment_of(type) == 0;
 }
+
+namespace {
 
 int64_t typed_length(const TensorProto& proto) {
   return int64_t{proto.float_data_size()} + proto.int32_data_size() + proto.string_data_size() +
@@ -57,18 +61,27 @@ template <class F>
 void with_typed_field(DataType type, TensorProto& proto, F&& f) {
   switch (type) {
     case DataType::float32:
-    case DataType::complex64: return f(*proto.mutable_float_data(), std::type_identity<float>{});
+    case DataType::complex64:
+      return f(*proto.mutable_float_data(), std::type_identity<float>{});
     case DataType::float64:
-    case DataType::complex128: return f(*proto.mutable_double_data(), std::type_identity<double>{});
-    case DataType::int64: return f(*proto.mutable_int64_data(), std::type_identity<int64_t>{});
-    case DataType::uint32: return f(*proto.mutable_uint64_data(), std::type_identity<uint32_t>{});
-    case DataType::uint64: return f(*proto.mutable_uint64_data(), std::type_identity<uint64_t>{});
-    case DataType::int32: return f(*proto.mutable_int32_data(), std::type_identity<int32_t>{});
-    case DataType::int16: return f(*proto.mutable_int32_data(), std::type_identity<int16_t>{});
-    case DataType::int8: return f(*proto.mutable_int32_data(), std::type_identity<int8_t>{});
+    case DataType::complex128:
+      return f(*proto.mutable_double_data(), std::type_identity<double>{});
+    case DataType::int64:
+      return f(*proto.mutable_int64_data(), std::type_identity<int64_t>{});
+    case DataType::uint32:
+      return f(*proto.mutable_uint64_data(), std::type_identity<uint32_t>{});
+    case DataType::uint64:
+      return f(*proto.mutable_uint64_data(), std::type_identity<uint64_t>{});
+    case DataType::int32:
+      return f(*proto.mutable_int32_data(), std::type_identity<int32_t>{});
+    case DataType::int16:
+      return f(*proto.mutable_int32_data(), std::type_identity<int16_t>{});
+    case DataType::int8:
+      return f(*proto.mutable_int32_data(), std::type_identity<int8_t>{});
     case DataType::uint16:
     case DataType::float16:
-    case DataType::bfloat16: return f(*proto.mutable_int32_data(), std::type_identity<uint16_t>{});
+    case DataType::bfloat16:
+      return f(*proto.mutable_int32_data(), std::type_identity<uint16_t>{});
     default:
       return f(*proto.mutable_int32_data(), std::type_identity<uint8_t>{});  // one byte, or packed in bytes
   }
@@ -107,10 +120,14 @@ Tensor take_raw(DataType type, Dims dims, std::string* raw) {
   return Tensor::view(type, std::move(dims), data, std::move(owner));
 }
 
-Tensor read_external(DataType type, Dims dims, const TensorProto& proto, size_t size, ExternalFiles& files) {
-  ExternalFiles::Found found = files.find(proto.external_data(), size);
-  if (size >= kLargeTensor && found.can_stay)
-    return Tensor::in_file(type, std::move(dims), std::move(found.range));
+Tensor read_external(DataType type, Dims dims, const TensorProto& proto, size_t size,
+                     TensorSources& sources) {
+  ExternalFiles::Found found = sources.external.find(proto.external_data(), size);
+  if (size >= kLargeTensor && found.can_stay) {
+    Tensor tensor = Tensor::in_file(type, std::move(dims), found.range);
+    sources.left_in_file.emplace_back(tensor, std::move(found.range));
+    return tensor;
+  }
   Tensor tensor(type, std::move(dims));
   if (size > 0) found.range.read({static_cast<std::byte*>(tensor.mutable_raw()), size});
   return tensor;
@@ -138,12 +155,12 @@ Tensor take_elements(DataType type, Dims dims, TensorProto& proto, TensorSources
   const int64_t elements = checked_elements(dims);
   const size_t size = type == DataType::string ? 0 : bytes_of(type, elements);
   const int64_t typed = typed_length(proto);
-  std::optional<FileRange> in_file = sources.take_raw_data(proto);
-  const size_t raw = in_file ? in_file->size : proto.raw_data().size();
+  const std::optional<TensorSources::RawData> left = sources.take_raw_data(proto);
+  const size_t raw = left ? left->size : proto.raw_data().size();
   if (proto.data_location() == TensorProto::EXTERNAL) {
     require(type != DataType::string, ErrorCode::invalid_model, "strings cannot be external data");
     require(typed == 0 && raw == 0, ErrorCode::invalid_model, "has data in the model and external data too");
-    Tensor tensor = read_external(type, std::move(dims), proto, size, sources.external);
+    Tensor tensor = read_external(type, std::move(dims), proto, size, sources);
     proto.clear_data_location();
     proto.clear_external_data();
     proto.clear_raw_data();
@@ -153,8 +170,8 @@ Tensor take_elements(DataType type, Dims dims, TensorProto& proto, TensorSources
   if (type != DataType::string && typed == 0 && proto.has_raw_data()) {
     require(raw == size, ErrorCode::invalid_model, "{}{} needs {} bytes of raw data, has {}", to_string(type),
             to_string(dims), size, raw);
-    Tensor tensor = in_file ? Tensor::in_file(type, std::move(dims), *std::move(in_file))
-                            : take_raw(type, std::move(dims), proto.mutable_raw_data());
+    Tensor tensor =
+        left ? left->make(type, std::move(dims)) : take_raw(type, std::move(dims), proto.mutable_raw_data());
     proto.clear_raw_data();
     return tensor;
   }

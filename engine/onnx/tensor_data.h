@@ -27,4 +27,7 @@ void put_tensor(const Tensor& tensor, TensorProto& proto, DeferredTensors* defer
 SparseTensor take_sparse_tensor(SparseTensorProto& proto, TensorSources& sources);
 void put_sparse_tensor(const SparseTensor& tensor, SparseTensorProto& proto);
 
+// Whether elements of the type may be used where they are.
+bool is_aligned(const void* data, DataType type);
+
 }  // namespace plica::onnx_format

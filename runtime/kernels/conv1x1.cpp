@@ -25,7 +25,7 @@ bool build_conv1x1(PlanBuilder& builder, const LoweredOp& op, const ConvolutionP
   std::vector<Placement> operands = {
       builder.in_layout(op.inputs[0], onednn::desc_of(x, layout)),
       builder.packed(weights, fmt::format("1x1, blocks of {}", shape.block),
-                     [&] { return conv1x1_weights(weights, shape); })};
+                     conv1x1_weights_bytes(shape), [&] { return conv1x1_weights(weights, shape); })};
   if (p.scaled)
     operands.push_back(builder.in_layout(op.inputs[3], onednn::desc_of({x[0], x[1], 1, 1}, layout)));
   emit_with_chain(builder, op, blocked_form(builder, op),

@@ -21,6 +21,8 @@ void scale_rows(const float* from, const float* factors, int64_t rows, int64_t w
 
 }  // namespace
 
+size_t conv1x1_weights_bytes(const Conv1x1Shape& s) { return packed_units_bytes(s.in_channels, units_of(s)); }
+
 Tensor conv1x1_weights(const Tensor& weights, const Conv1x1Shape& s) {
   return pack_units(weights, s.in_channels, false, units_of(s));
 }

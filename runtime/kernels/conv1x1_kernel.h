@@ -20,6 +20,7 @@ struct Conv1x1Shape {
 };
 
 // `weights` are [O, I]; [group][input channel][output channel of the group].
+size_t conv1x1_weights_bytes(const Conv1x1Shape& shape);
 Tensor conv1x1_weights(const Tensor& weights, const Conv1x1Shape& shape);
 
 class Conv1x1Kernel : public Kernel {

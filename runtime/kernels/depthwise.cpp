@@ -15,7 +15,7 @@ void emit_depthwise(PlanBuilder& builder, const LoweredOp& op, StepInfo info, co
                     const DepthwiseShape& shape, InPlace in_place) {
   const Tensor& filters = builder.value(op.inputs[1]).constant;
   const Placement packed = builder.packed(filters, fmt::format("depthwise, blocks of {}", shape.block),
-                                          [&] { return depthwise_weights(filters.in_memory().data<float>(), shape); });
+                                          depthwise_weights_bytes(shape), [&] { return depthwise_weights(filters.in_memory().data<float>(), shape); });
   emit_with_chain(builder, op, blocked_form(builder, op), std::move(info), {source, packed}, in_place,
                   [&](bool has_bias, std::vector<KernelLink> chain) {
                     return std::make_unique<DepthwiseKernel>(shape, has_bias, std::move(chain),

@@ -119,9 +119,15 @@ bool has_depthwise_kernel(int64_t window, int64_t stride_along) {
          ((window == 3 || window == 5 || window == 7) && (stride_along == 1 || stride_along == 2));
 }
 
+size_t depthwise_weights_bytes(const DepthwiseShape& s) {
+  return bytes_of(DataType::float32,
+                  checked_mul(checked_mul(s.blocks(), s.block), int64_t{s.window} * s.window));
+}
+
 Tensor depthwise_weights(const float* weights, const DepthwiseShape& s) {
   const int64_t points = int64_t{s.window} * s.window;
-  Tensor packed = Tensor::zeros(DataType::float32, {checked_mul(checked_mul(s.blocks(), s.block), points)});
+  Tensor packed = Tensor::zeros(DataType::float32,
+                                {static_cast<int64_t>(depthwise_weights_bytes(s) / sizeof(float))});
   float* const to = packed.mutable_values<float>().data();
   for (int64_t c = 0; c < s.channels; ++c) {
     for (int64_t k = 0; k < points; ++k)

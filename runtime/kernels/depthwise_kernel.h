@@ -26,6 +26,7 @@ struct DepthwiseShape {
 bool has_depthwise_kernel(int64_t window, int64_t stride_along);
 
 // `weights` are [C, 1, window, window]; [C / block, window, window, block].
+size_t depthwise_weights_bytes(const DepthwiseShape& shape);
 Tensor depthwise_weights(const float* weights, const DepthwiseShape& shape);
 
 class DepthwiseKernel : public Kernel {

@@ -98,7 +98,7 @@ bool build_rows_product(PlanBuilder& builder, const LoweredOp& op, const MatMulP
     return false;
   const Placement packed =
       builder.packed(b.constant, p.transpose_b ? "rows product, transposed" : "rows product",
-                     [&] { return rows_product_weights(b.constant, shape); });
+                     rows_product_weights_bytes(shape), [&] { return rows_product_weights(b.constant, shape); });
   emit_with_chain(builder, op, rows_form(builder, op), {"MatMul", node_names(op), "rows", ""},
                   {builder.row_major(op.inputs[0]), packed}, InPlace::first_sum,
                   [&](bool has_bias, std::vector<KernelLink> chain) {

@@ -28,6 +28,10 @@ void copy_to_blocks(const float* from, int64_t rows, int64_t terms, int64_t bloc
 
 }  // namespace
 
+size_t rows_product_weights_bytes(const RowsProductShape& s) {
+  return packed_units_bytes(s.terms, units_of(s));
+}
+
 Tensor rows_product_weights(const Tensor& weights, const RowsProductShape& s) {
   return pack_units(weights, s.terms, !s.transposed, units_of(s));
 }

@@ -15,6 +15,7 @@ struct RowsProductShape {
   bool transposed = false;  // the constants are [columns, terms], else [terms, columns]
 };
 
+size_t rows_product_weights_bytes(const RowsProductShape& shape);
 Tensor rows_product_weights(const Tensor& weights, const RowsProductShape& shape);
 
 class RowsProductKernel : public Kernel {

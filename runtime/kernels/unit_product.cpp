@@ -179,8 +179,12 @@ int64_t Units::packed_width(int64_t channel) const {
   return (std::min(channels - channel, width) + step - 1) / step * step;
 }
 
+size_t packed_units_bytes(int64_t terms, const Units& units) {
+  return bytes_of(DataType::float32, checked_mul(checked_mul(units.count(), units.width), terms));
+}
+
 Tensor pack_units(const Tensor& weights, int64_t terms, bool terms_first, const Units& units) {
-  Tensor packed(DataType::float32, {checked_mul(checked_mul(units.count(), units.width), terms)});
+  Tensor packed(DataType::float32, {static_cast<int64_t>(packed_units_bytes(terms, units) / sizeof(float))});
   float* const to = packed.mutable_values<float>().data();
   // A unit's channels lie together, and are read for it alone.
   const Tensor source = terms_first ? weights.in_memory() : weights;

@@ -21,6 +21,7 @@ struct Units {
 };
 
 // Of weights [channels, terms], or with `terms_first` [terms, channels].
+size_t packed_units_bytes(int64_t terms, const Units& units);
 Tensor pack_units(const Tensor& weights, int64_t terms, bool terms_first, const Units& units);
 
 // y = min(max(bias + sums + add, low), high) of `pixels` by the channels of a unit.

@@ -33,7 +33,7 @@ bool build_winograd(PlanBuilder& builder, const LoweredOp& op, const Convolution
   const Placement source = builder.in_layout(op.inputs[0], onednn::desc_of(x, layout));
   const Placement packed =
       builder.packed(weights, fmt::format("winograd {}, blocks of {}", tile, shape.block),
-                     [&] { return winograd_weights(weights, shape); });
+                     winograd_weights_bytes(shape), [&] { return winograd_weights(weights, shape); });
   emit_with_chain(builder, op, blocked_form(builder, op),
                   {"Conv", node_names(op), tile == 4 ? "winograd F(4x4,3x3)" : "winograd F(2x2,3x3)", ""},
                   {source, packed}, InPlace::any, [&](bool has_bias, std::vector<KernelLink> chain) {

@@ -36,9 +36,12 @@ std::string brand() {
 
 }  // namespace
 
+std::string cpu_features() {
+  return fmt::format("{}, isa {:#x}", brand(), static_cast<unsigned>(dnnl::get_effective_cpu_isa()));
+}
+
 std::string cpu_description() {
-  return fmt::format("{}, isa {:#x}, {} CPUs", brand(), static_cast<unsigned>(dnnl::get_effective_cpu_isa()),
-                     ::sysconf(_SC_NPROCESSORS_ONLN));
+  return fmt::format("{}, {} CPUs", cpu_features(), ::sysconf(_SC_NPROCESSORS_ONLN));
 }
 
 }  // namespace plica

@@ -1,5 +1,7 @@
 #include "runtime/onednn/onednn.h"
 
+#include <fmt/ranges.h>
+
 #include <algorithm>
 #include <numeric>
 
@@ -73,6 +75,31 @@ std::optional<Blocking> blocking_of(const Desc& d) {
                   {b.inner_idxs, b.inner_idxs + b.inner_nblks}};
 }
 #endif
+
+// Beside the elements: sums for the zero points of int8, which version 3 does not tell.
+bool has_more_than_elements(const Desc& d) {
+#if DNNL_VERSION_MAJOR >= 3
+  return d.get_data_type() == memory::data_type::s8;
+#else
+  return d.data.extra.flags != 0;
+#endif
+}
+
+int type_number(const Desc& d) {
+#if DNNL_VERSION_MAJOR >= 3
+  return static_cast<int>(d.get_data_type());
+#else
+  return static_cast<int>(d.data_type());
+#endif
+}
+
+int64_t offset_of(const Desc& d) {
+#if DNNL_VERSION_MAJOR >= 3
+  return d.get_submemory_offset();
+#else
+  return d.data.offset0;
+#endif
+}
 
 Dims row_major_strides(const Dims& dims) {
   Dims strides(dims.size(), 1);
@@ -221,6 +248,14 @@ std::string layout_name(const Desc& desc) {
     name += rank < std::size(kNames) ? kNames[rank][axis] : static_cast<char>('a' + axis);
   }
   return name;
+}
+
+std::string text_of(const Desc& desc) {
+  const auto b = blocking_of(desc);
+  if (!b || has_more_than_elements(desc)) return "";
+  return fmt::format("type {} [{}] in [{}] by {} blocks {} of {} at {}", type_number(desc),
+                     fmt::join(b->dims, ","), fmt::join(b->padded_dims, ","), fmt::join(b->strides, ","),
+                     fmt::join(b->inner_blocks, ","), fmt::join(b->inner_axes, ","), offset_of(desc));
 }
 
 }  // namespace plica::onednn

@@ -45,6 +45,9 @@ Layout layout_of(const Desc& desc);
 Dims dims_of(const Desc& desc);
 size_t bytes_of(const Desc& desc);
 bool is_row_major(const Desc& desc);
+// Types, dims, strides and blocks: equal texts, equal layouts. Empty for formats that are no strides and
+// blocks, or have more than the elements.
+std::string text_of(const Desc& desc);
 // The same elements at the same offsets: strides of axes of size 1 don't matter, nor does blocking that does
 // nothing.
 bool same_placement(const Desc& a, const Desc& b);

@@ -202,9 +202,9 @@ Placement PlanBuilder::packed(const Tensor& tensor, const onednn::Desc& from, co
   return {storage_of(constants_.get(tensor, from, desc, arrange)), 0, desc};
 }
 
-Placement PlanBuilder::packed(const Tensor& tensor, const std::string& form,
+Placement PlanBuilder::packed(const Tensor& tensor, const std::string& form, size_t bytes,
                               const std::function<Tensor()>& make) {
-  return {storage_of(constants_.get(tensor, form, make)), 0, {}};
+  return {storage_of(constants_.get(tensor, form, bytes, make)), 0, {}};
 }
 
 Placement PlanBuilder::in_layout(int v, const onednn::Desc& desc) {

@@ -52,8 +52,9 @@ class PlanBuilder {
   // them, after `arrange` if there is one.
   Placement packed(const Tensor& tensor, const onednn::Desc& from, const onednn::Desc& desc,
                    Arrange arrange = nullptr);
-  // The same, in a form of a kernel's own.
-  Placement packed(const Tensor& tensor, const std::string& form, const std::function<Tensor()>& make);
+  // The same, in a form of a kernel's own, of so many bytes.
+  Placement packed(const Tensor& tensor, const std::string& form, size_t bytes,
+                   const std::function<Tensor()>& make);
 
   // New memory for a result; the value lies there from now on.
   Placement allocate(int v, const onednn::Desc& desc);

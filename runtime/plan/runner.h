@@ -26,8 +26,12 @@ class Runner;
 // What the runners of a model share. Outlives them and their plans.
 class Programs {
  public:
-  explicit Programs(size_t cached_plans, bool exact = false, std::shared_ptr<const Tuning> tuning = nullptr)
-      : cached_plans_(cached_plans), exact_(exact), tuning_(std::move(tuning)) {}
+  explicit Programs(size_t cached_plans, bool exact = false, std::shared_ptr<const Tuning> tuning = nullptr,
+                    std::shared_ptr<const PackedForms> packed = nullptr)
+      : cached_plans_(cached_plans),
+        exact_(exact),
+        tuning_(std::move(tuning)),
+        constants_(std::move(packed)) {}
   ~Programs();
 
   // That of a subgraph.

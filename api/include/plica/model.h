@@ -24,6 +24,7 @@
 
 namespace plica {
 
+class CompiledFile;
 struct ModelGraph;
 
 // An input or an output of a model.
@@ -121,8 +122,13 @@ class Model {
   // what it still gives, to its end and at most 2 GiB, to memory. External data is refused unless
   // `directory`, where to look for it, is given.
   static Model load(int descriptor, const std::filesystem::path& directory = {});
-  // From memory, without external data. The bytes are not needed after the call.
-  static Model parse(std::span<const std::byte> bytes);
+  // Whether the file was a compiled one (plica/compile.h): the model is optimized then.
+  bool is_compiled() const { return compiled_ != nullptr; }
+  // Why no more than the model is used of it; empty when all is, or there is none.
+  const std::string& compiled_note() const;
+  // From memory, without external data. With an `owner`, which keeps the bytes and leaves them as they are, large
+  // tensors stay there; without, the bytes are not needed after the call.
+  static Model parse(std::span<const std::byte> bytes, std::shared_ptr<const void> owner = nullptr);
   static Model parse(std::string_view bytes) {
     return parse(std::as_bytes(std::span(bytes.data(), bytes.size())));
   }
@@ -181,8 +187,10 @@ class Model {
 
  private:
   friend class Session;
-  explicit Model(std::shared_ptr<const ModelGraph> graph) : graph_(std::move(graph)) {}
+  explicit Model(std::shared_ptr<const ModelGraph> graph,
+                 std::shared_ptr<const CompiledFile> compiled = nullptr);
   std::shared_ptr<const ModelGraph> graph_;
+  std::shared_ptr<const CompiledFile> compiled_;  // null: of no compiled file
 };
 
 // What this build can do.

@@ -8,6 +8,7 @@
 #pragma once
 
 #include <cstddef>
+#include <filesystem>
 #include <memory>
 #include <string>
 #include <vector>
@@ -35,6 +36,8 @@ int default_threads();  // what 0 threads means here and now
 // multiply-add counted as two. Measures for some 0.1 s.
 double measure_peak_gflops(int threads = 0);
 
+struct CompileOptions;
+struct CompileReport;
 struct TuneOptions;
 struct TuneReport;
 
@@ -83,6 +86,10 @@ class Session {
   Profile profile(const TensorMap& inputs, int runs = 1) const;
   // Measures what is fastest for inputs of these shapes, and keeps it in a file (plica/tuning.h).
   static TuneReport tune(const Model& model, const TensorMap& inputs, const TuneOptions& options);
+  // Runs the model on these inputs and writes it to a file with its weights as those runs want them
+  // (plica/compile.h).
+  static CompileReport compile(const Model& model, const std::vector<TensorMap>& inputs,
+                               const std::filesystem::path& path, const CompileOptions& options);
   // Why the tuning file is not used; empty when it is, or there is none.
   const std::string& tuning_note() const;
 

@@ -314,7 +314,7 @@ TEST_F(ExternalWriterTest, ReadersSeePairs) {
 
 TEST_F(ExternalWriterTest, SeveralWriters) {
   const auto a = model_of('a'), b = model_of('b');
-  std::thread other([&] {
+  std::jthread other([&] {
     for (int i = 0; i < 100; ++i) save(*a, net_);
   });
   for (int i = 0; i < 100; ++i) {

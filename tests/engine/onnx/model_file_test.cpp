@@ -120,6 +120,8 @@ class ModelFileTest : public testing::Test {
       return understood ? std::move(model) : parse_model(bytes_of_text(bytes));
     });
     EXPECT_TRUE(split == plain) << plain.substr(0, 300);
+    const auto kept = std::make_shared<const std::string>(bytes);
+    EXPECT_TRUE(outcome([&] { return parse_model(bytes_of_text(*kept), {}, kept); }) == plain);
     return understood;
   }
 
@@ -128,6 +130,24 @@ class ModelFileTest : public testing::Test {
 
 const Tensor& attribute_tensor(const Graph& graph, std::string_view output) {
   return std::get<Tensor>(graph.find(output)->producer()->attributes().find("value")->value);
+}
+
+TEST_F(ModelFileTest, LargeTensorsStayInTheMemoryOfAnOwner) {
+  const std::string text = model_with_tensors().SerializeAsString();
+  for (size_t shift = 0; shift < 8; ++shift) {  // aligned for float32 or not
+    auto bytes = std::make_shared<const std::string>(std::string(shift, 'x') + text);
+    const std::weak_ptr<const std::string> alive = bytes;
+    const std::string_view part = std::string_view(*bytes).substr(shift);
+    auto model = parse_model(bytes_of_text(part), {}, bytes);
+    const Tensor& large = *model->graph.find("large")->initializer();
+    const char* where = static_cast<const char*>(large.buffer_id());
+    EXPECT_TRUE(large.unread() || (where > part.data() && where < part.data() + part.size()));
+    bytes.reset();
+    EXPECT_FALSE(alive.expired());
+    EXPECT_TRUE(serialize_model(*model) == serialize_model(*parse_model(bytes_of_text(text))));
+    model.reset();
+    EXPECT_TRUE(alive.expired());
+  }
 }
 
 TEST_F(ModelFileTest, LargeTensorsStayInTheFileUntilTheyAreAskedFor) {
