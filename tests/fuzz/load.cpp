@@ -1,32 +1,14 @@
 // Any bytes as a model: loaded from memory and from a file, looked at in every way there is, written and
 // loaded again.
-#include <sys/mman.h>
-#include <unistd.h>
-
 #include <memory>
 #include <string>
 
 #include "plica/plica.h"
 #include "tests/fuzz/fuzz.h"
+#include "tests/fuzz/memory_file.h"
 
 namespace plica::fuzz {
 namespace {
-
-// A file in memory.
-class MemoryFile {
- public:
-  explicit MemoryFile(std::span<const std::byte> bytes) : fd_(::memfd_create("model", MFD_CLOEXEC)) {
-    if (fd_ < 0 || ::write(fd_, bytes.data(), bytes.size()) != static_cast<ssize_t>(bytes.size()))
-      report("no file in memory");
-  }
-  ~MemoryFile() { ::close(fd_); }
-  MemoryFile(const MemoryFile&) = delete;
-  MemoryFile& operator=(const MemoryFile&) = delete;
-  int fd() const { return fd_; }
-
- private:
-  int fd_;
-};
 
 void look_at(const Model& model) {
   model.inputs();
