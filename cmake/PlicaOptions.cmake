@@ -3,6 +3,7 @@ option(PLICA_BUILD_TOOLS "the plica program" ${PROJECT_IS_TOP_LEVEL})
 option(PLICA_BUILD_TESTS "the tests" ${PROJECT_IS_TOP_LEVEL})
 option(PLICA_BUILD_BENCH "the kernel benchmarks (Google Benchmark)" OFF)
 option(PLICA_DEVELOPER "warnings are errors" OFF)
+option(PLICA_FUZZ "the targets of tests/fuzz with libFuzzer, everything with AddressSanitizer and UBSan (clang only)" OFF)
 set(PLICA_SANITIZE "" CACHE STRING "sanitizers, as for -fsanitize=: address,undefined or thread")
 
 set(CMAKE_CXX_STANDARD 20)
@@ -27,6 +28,13 @@ target_compile_options(plica_flags INTERFACE -Wall -Wextra -Wno-missing-field-in
 # Nothing here reads errno after a mathematical function, or the floating-point exception flags; without them loops over
 # sqrt, floor and comparisons become vector code. No result changes.
 target_compile_options(plica_flags INTERFACE -fno-math-errno -fno-trapping-math)
+if(PLICA_FUZZ)
+  if(NOT CMAKE_CXX_COMPILER_ID STREQUAL "Clang")
+    message(FATAL_ERROR "PLICA_FUZZ needs clang, for libFuzzer: use the preset fuzz, or -D CMAKE_CXX_COMPILER=clang++-16")
+  endif()
+  add_compile_options(-fsanitize=fuzzer-no-link,address,undefined -fno-sanitize-recover=undefined -fno-omit-frame-pointer)
+  add_link_options(-fsanitize=address,undefined)
+endif()
 if(PLICA_SANITIZE)
   # Everywhere, the generated code and the tests included: half-instrumented containers give false reports.
   add_compile_options(-fsanitize=${PLICA_SANITIZE} -fno-omit-frame-pointer)

@@ -34,7 +34,7 @@ template <class T, class F>
   constexpr F kLeast = std::is_signed_v<T> ? -kBeyond : F(0);
   const bool beyond = x >= kBeyond;
   F inside = x > kLeast ? x : kLeast;
-  inside = beyond | (x != x) ? F(0) : inside;
+  inside = (beyond | (x != x)) ? F(0) : inside;
   const T converted = static_cast<T>(inside);
   return beyond ? Limits::max() : converted;
 }

@@ -220,7 +220,7 @@ struct Max {
     else
       return std::numeric_limits<C>::min();
   }
-  static void add(State& s, C x) { s = (s > x) | is_nan(s) ? s : x; }
+  static void add(State& s, C x) { s = ((s > x) | is_nan(s)) ? s : x; }
   static void join(State& s, State other) { add(s, other); }
   static C result(State s, int64_t) { return s; }
 };
@@ -234,7 +234,7 @@ struct Min {
     else
       return std::numeric_limits<C>::max();
   }
-  static void add(State& s, C x) { s = (s < x) | is_nan(s) ? s : x; }
+  static void add(State& s, C x) { s = ((s < x) | is_nan(s)) ? s : x; }
   static void join(State& s, State other) { add(s, other); }
   static C result(State s, int64_t) { return s; }
 };

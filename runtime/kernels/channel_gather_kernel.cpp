@@ -18,6 +18,17 @@ struct BlockSources {
   size_t pieces;
 };
 
+// Lane l of y becomes lane index[l] of y and x in a row.
+template <class S>
+PLICA_INLINE void shuffle(typename S::Vec& y, const typename S::Vec& x, const typename S::IntVec& index) {
+#if defined(__clang__)  // has no shuffle by a variable
+  const typename S::Vec was = y;
+  for (int l = 0; l < S::kLanes; ++l) y[l] = index[l] < S::kLanes ? was[index[l]] : x[index[l] - S::kLanes];
+#else
+  y = __builtin_shuffle(y, x, index);
+#endif
+}
+
 // With the indices in registers.
 template <class S, size_t kPieces>
 PLICA_INLINE void gather_from(const BlockSources& s, float* to, int64_t positions) {
@@ -29,7 +40,7 @@ PLICA_INLINE void gather_from(const BlockSources& s, float* to, int64_t position
     for (size_t k = 0; k < kPieces; ++k) {
       Vec x;
       S::load(x, s.from[k] + p * S::kLanes);
-      y = __builtin_shuffle(y, x, index[k]);
+      shuffle<S>(y, x, index[k]);
     }
     S::store(to + p * S::kLanes, y);
   }
@@ -56,7 +67,7 @@ PLICA_INLINE void gather_block_body(const BlockSources& s, float* to, int64_t po
       typename S::IntVec index;
       S::load(x, s.from[k] + p * S::kLanes);
       std::memcpy(&index, s.index[k], sizeof index);
-      y = __builtin_shuffle(y, x, index);
+      shuffle<S>(y, x, index);
     }
     S::store(to + p * S::kLanes, y);
   }

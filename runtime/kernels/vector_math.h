@@ -15,6 +15,11 @@ namespace plica::simd {
 
 #define PLICA_INLINE [[gnu::always_inline]] inline
 
+// clang has no operands of vectors that the function's own target lacks, and gets the plain code.
+#if defined(__x86_64__) && !defined(__clang__)
+#define PLICA_VECTOR_ASM
+#endif
+
 // kBytes: of a vector, those of the registers that it is compiled for.
 template <int kBytes>
 struct Vectors {
@@ -29,7 +34,7 @@ struct Vectors {
 
   // The first `count` lanes, at most all; no other memory is touched. The rest of v stays as it is.
   PLICA_INLINE static void load_first(Vec& v, const float* p, int64_t count) {
-#if defined(__x86_64__)
+#if defined(PLICA_VECTOR_ASM)
     if constexpr (kBytes == 64) {
       const auto mask = static_cast<uint16_t>((1u << count) - 1);
       asm("vmovups (%2), %0%{%1%}" : "+v"(v) : "Yk"(mask), "r"(p) : "memory");
@@ -42,7 +47,7 @@ struct Vectors {
     load(v, lanes);
   }
   PLICA_INLINE static void store_first(float* p, const Vec& v, int64_t count) {
-#if defined(__x86_64__)
+#if defined(PLICA_VECTOR_ASM)
     if constexpr (kBytes == 64) {
       const auto mask = static_cast<uint16_t>((1u << count) - 1);
       asm volatile("vmovups %0, (%2)%{%1%}" : : "v"(v), "Yk"(mask), "r"(p) : "memory");
@@ -94,7 +99,7 @@ struct Vectors {
   // max(v, bound) and min(v, bound) that keep a NaN in v, as the instructions do with their second source.
   // The compiler has no name for them, since it is not told for which CPU until this is inlined.
   PLICA_INLINE static void max(Vec& v, const Vec& bound) {
-#if defined(__x86_64__)
+#if defined(PLICA_VECTOR_ASM)
     if constexpr (kBytes > 16) {
       asm("vmaxps %1, %2, %0" : "=v"(v) : "v"(v), "v"(bound));
       return;
@@ -103,7 +108,7 @@ struct Vectors {
     select(v, v < bound, bound, v);
   }
   PLICA_INLINE static void min(Vec& v, const Vec& bound) {
-#if defined(__x86_64__)
+#if defined(PLICA_VECTOR_ASM)
     if constexpr (kBytes > 16) {
       asm("vminps %1, %2, %0" : "=v"(v) : "v"(v), "v"(bound));
       return;
@@ -127,8 +132,8 @@ struct Vectors {
   }
 
   // v * 2^n for round_small's two results, |n| <= 150.
-  PLICA_INLINE static void scale(Vec& v, const Vec& rounded, const IntVec& n) {
-#if defined(__x86_64__)
+  PLICA_INLINE static void scale(Vec& v, [[maybe_unused]] const Vec& rounded, const IntVec& n) {
+#if defined(PLICA_VECTOR_ASM)
     if constexpr (kBytes == 64) {
       asm("vscalefps %2, %1, %0" : "=v"(v) : "v"(v), "v"(rounded));
       return;
