@@ -4,6 +4,7 @@
 #include <memory>
 
 #include "engine/core/fail.h"
+#include "engine/core/limits.h"
 #include "plica/plica.h"
 #include "tools/commands.h"
 #include "tools/console.h"
@@ -234,6 +235,7 @@ int check(const std::string& path, bool json) {
   try {
     findings = load_model(path).check();
   } catch (const Error& error) {
+    if (ends_work(error)) throw;
     findings.push_back({error.code(), "", error.message()});
   }
   const auto is_unsupported = [](const Finding& f) { return f.code == ErrorCode::unsupported; };

@@ -6,6 +6,7 @@
 #include <unordered_set>
 
 #include "engine/core/fail.h"
+#include "engine/core/limits.h"
 #include "engine/onnx/attributes.h"
 #include "engine/onnx/tensor_data.h"
 #include "engine/onnx/types.h"
@@ -229,6 +230,7 @@ void GraphImporter::import_value_infos(ValueInfos& infos, Graph& graph, ValueEnt
 
 void GraphImporter::import_nodes(NodeProtos& nodes, Graph& graph) {
   for (NodeProto& node : nodes) {
+    check_limits();
     // The description is made on failure only; the parts of the message that it needs are taken last.
     with_context([&] { import_node(node, graph); }, [&] { return describe(node); });
   }

@@ -1,6 +1,7 @@
 #include "engine/ops/infer.h"
 
 #include "engine/core/checked.h"
+#include "engine/core/limits.h"
 #include "engine/graph/captures.h"
 #include "engine/ops/declared_type.h"
 #include "engine/ops/evaluate.h"
@@ -333,6 +334,7 @@ void infer_nodes(std::span<const Node* const> nodes, GraphFacts& facts, const In
     return f || !options.outer ? f : options.outer(v);
   };
   for (const Node* node : nodes) {
+    check_limits();
     std::vector<Facts> outputs(static_cast<size_t>(node->num_outputs()));
     if (find_op(*node) || !options.allow_unknown_ops) {
       std::vector<const Facts*> inputs;

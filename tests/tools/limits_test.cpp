@@ -89,6 +89,8 @@ TEST_F(LimitOptionsTest, EndlessLoopsEnd) {
   const std::string spins = write("spins.onnx", endless(false)), grows = write("grows.onnx", endless(true));
   for (const std::string command : {"run", "bench", "profile"})
     expect_failure(1, {"-q", command, spins, "--timeout", "0.3"}, "time limit of 0.3 s");
+  for (const std::string command : {"check", "inspect"})
+    expect_failure(1, {"-q", command, spins, "--timeout", "0.000001"}, "time limit");
   expect_failure(4, {"-q", "run", grows, "--max-memory", "50MB", "--timeout", "100"}, "allowed");
   EXPECT_EQ(plica({"optimize", spins, path("out.onnx"), "--timeout", "100"}).code, 0);
   expect_failure(2, {"run", spins, "--timeout", "0"}, "--timeout");

@@ -4,6 +4,7 @@
 #include <fmt/format.h>
 
 #include "engine/core/file.h"
+#include "engine/core/limits.h"
 #include "tests/engine/onnx/messages_for_tests.h"
 
 namespace plica {
@@ -389,6 +390,12 @@ TEST(Import, DamagedBytes) {
   }
   EXPECT_GT(loaded, 0);
   EXPECT_GT(refused, 0);
+}
+
+TEST(Import, EndsWhenCancelled) {
+  const std::atomic<bool> cancel = true;
+  const LimitsScope scope({.cancel = &cancel});
+  EXPECT_EQ(error_for(small_model()).code(), cancelled);
 }
 
 TEST(Import, FilesAreNamed) {
