@@ -7,6 +7,7 @@
 #include <string_view>
 
 #include "engine/core/fail.h"
+#include "engine/core/jpeg_markers.h"
 #include "engine/core/jpeg_samples.h"
 
 namespace {
@@ -108,6 +109,7 @@ std::optional<Picture> decode_picture(std::span<const uint8_t> bytes) {
     fail(ErrorCode::unsupported, "a picture in the format {}", *format);
   const int size = static_cast<int>(bytes.size());
   int width = 0, height = 0, channels = 0;
+  if (text.starts_with('\xff') && !huffman_tables_fit(bytes)) return std::nullopt;
   allocation_limit = size_t{64} << 20;
   if (!stbi_info_from_memory(bytes.data(), size, &width, &height, &channels) || width <= 0 || height <= 0)
     return std::nullopt;
