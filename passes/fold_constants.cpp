@@ -91,7 +91,8 @@ Patch replace_by(const Node& node, std::vector<Tensor> tensors) {
 // Constant -> initializer. Not where the format has none (model functions, IR version 3) nor for graph
 // outputs.
 RuleResult inline_constant(const Node& node, const RuleContext& context) {
-  if (!node.is("Constant") || !node.has_output(0) || has_attribute_references(node)) return NoMatch{};
+  if (!node.is("Constant") || node.num_outputs() != 1 || !node.has_output(0) || has_attribute_references(node))
+    return NoMatch{};
   if (context.model.ir_version < 4 || in_function_body(node, context) || node.output(0)->is_graph_output())
     return NoMatch{};
   const Attribute* value = node.attributes().find("value");

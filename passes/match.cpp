@@ -40,7 +40,10 @@ bool same_type_and_shape(const Value* a, const Value* b, const RuleContext& cont
 }
 
 Ints ints_of(const Node& node, std::string_view attribute, int index, const RuleContext& context) {
-  if (node.attributes().has(attribute)) return {true, AttributeReader(node).maybe_ints(attribute)};
+  if (node.attributes().has(attribute)) {
+    const AttributeReader attributes(node);
+    if (attributes.defines(attribute)) return {true, attributes.maybe_ints(attribute)};
+  }
   if (index < 0 || !node.has_input(index)) return {};
   const auto input = constant_input(node, index, attribute, context);
   const Constant* constant = std::get_if<Constant>(&input);

@@ -11,7 +11,10 @@ AttributeReader::AttributeReader(const Node& node) : def_(&op_of(node)), attribu
 
 const AttributeDef& AttributeReader::definition(std::string_view name) const {
   auto it = std::ranges::find(def_->attributes, name, &AttributeDef::name);
-  require(it != def_->attributes.end(), ErrorCode::internal, "operator {} defines no attribute {}", def_->name, name);
+  if (it == def_->attributes.end()) {
+    // A node may have it all the same, from another version of the operator.
+    fail(has(name) ? ErrorCode::invalid_model : ErrorCode::internal, "operator {} defines no attribute {}", def_->name, name);
+  }
   return *it;
 }
 
