@@ -100,6 +100,26 @@ std::optional<Picture> decode_jpeg(stbi__context& source) {
   return picture;
 }
 
+// Whether width, height and largest value of a PNM have at most nine digits: stb_image adds up more of them
+// into an int.
+bool pnm_numbers_fit(std::string_view text) {
+  constexpr std::string_view kSpace = " \t\n\v\f\r", kDigits = "0123456789";
+  constexpr size_t kMostDigits = 9;
+  text.remove_prefix(std::min<size_t>(2, text.size()));
+  const auto skip = [&](size_t count) { text.remove_prefix(std::min(count, text.size())); };
+  for (int number = 0; number < 3; ++number) {
+    skip(text.find_first_not_of(kSpace));
+    while (text.starts_with('#')) {
+      skip(text.find_first_of("\n\r"));
+      skip(text.find_first_not_of(kSpace));
+    }
+    const size_t digits = std::min(text.find_first_not_of(kDigits), text.size());
+    if (digits > kMostDigits) return false;
+    skip(digits);
+  }
+  return true;
+}
+
 }  // namespace
 
 std::optional<Picture> decode_picture(std::span<const uint8_t> bytes) {
@@ -110,6 +130,7 @@ std::optional<Picture> decode_picture(std::span<const uint8_t> bytes) {
   const int size = static_cast<int>(bytes.size());
   int width = 0, height = 0, channels = 0;
   if (text.starts_with('\xff') && !huffman_tables_fit(bytes)) return std::nullopt;
+  if (text.starts_with('P') && !pnm_numbers_fit(text)) return std::nullopt;
   allocation_limit = size_t{64} << 20;
   if (!stbi_info_from_memory(bytes.data(), size, &width, &height, &channels) || width <= 0 || height <= 0)
     return std::nullopt;

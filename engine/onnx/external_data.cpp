@@ -79,6 +79,15 @@ Descriptor open_beneath(int directory, const std::filesystem::path& location, bo
   return open_by_components(directory, location);
 }
 
+// Linux drops the count of links before the name is gone, both under the directory's lock, which reading the
+// directory takes too: once this returns, a name whose link was not counted is gone.
+void wait_for_renames(int directory, const std::filesystem::path& location) {
+  const std::filesystem::path parent = location.has_parent_path() ? location.parent_path() : ".";
+  const Descriptor fd(::openat(directory, parent.c_str(), O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC));
+  alignas(8) char entries[1024];
+  if (fd) ::syscall(SYS_getdents64, fd.get(), entries, sizeof entries);
+}
+
 // Whether the name that the file was opened by is gone. The count of links alone proves nothing: a second
 // link may have been removed before they were counted. But a name that is still there now was there then.
 bool has_lost_its_name(int fd) {
@@ -127,6 +136,7 @@ std::shared_ptr<const ReadableFile> ExternalFiles::open(const std::string& locat
   require(S_ISREG(info.st_mode), ErrorCode::invalid_model, "is not a regular file");
   require(info.st_nlink == 1, ErrorCode::invalid_model,
           "has {} hard links, so that it may be a file of somewhere else", info.st_nlink);
+  wait_for_renames(directory.get(), location);
   require(!has_lost_its_name(fd.get()), ErrorCode::io, "was replaced or deleted while it was being opened");
   auto file = ReadableFile::of(fd.get(), directory_ / location);
   if (const FileId id = FileId::of(info); std::ranges::find(opened_, id) == opened_.end())

@@ -134,54 +134,54 @@ Row ifs(const std::string& name, int depth, bool harmless) {
 
 Rows scale_rows() {
   return {
-      of_nodes("G4_chain", [](GraphProto& g) { chain(g, 60'000, {"Neg"}); }),
+      of_nodes("G4_chain", [](GraphProto& g) { chain(g, 20'000, {"Neg"}); }),
       of_nodes(
           "G4_chain_of_operators",
           [](GraphProto& g) {
-            chain(g, 40'000, {"Relu", "Add", "Sigmoid", "Mul", "Neg", "Exp", "Tanh", "Sub", "Abs", "Max"});
+            chain(g, 15'000, {"Relu", "Add", "Sigmoid", "Mul", "Neg", "Exp", "Tanh", "Sub", "Abs", "Max"});
           }),
       of_nodes("G4_chain_backwards_in_the_file",
                [](GraphProto& g) {
-                 chain(g, 60'000, {"Neg", "Abs"});
+                 chain(g, 20'000, {"Neg", "Abs"});
                  std::reverse(g.mutable_node()->pointer_begin(), g.mutable_node()->pointer_end());
                }),
       of_nodes("G4_fan_out",
                [](GraphProto& g) {
-                 for (int i = 0; i < 60'000; ++i) add_node(g, "Neg", {"x"}, {numbered("t", i)});
+                 for (int i = 0; i < 20'000; ++i) add_node(g, "Neg", {"x"}, {numbered("t", i)});
                  add_node(g, "Relu", {"x"}, {"y"});
                  g.add_output()->set_name("y");
                }),
       of_nodes("G4_equal_nodes_backwards_in_the_file",
                [](GraphProto& g) {
                  add_node(g, "Exp", {"x"}, {"r"});
-                 for (int i = 0; i < 40'000; ++i) add_node(g, "Neg", {"r"}, {numbered("t", i)});
+                 for (int i = 0; i < 15'000; ++i) add_node(g, "Neg", {"r"}, {numbered("t", i)});
                  std::reverse(g.mutable_node()->pointer_begin(), g.mutable_node()->pointer_end());
-                 sum(g, 40'000);
+                 sum(g, 15'000);
                }),
       of_nodes("G4_products_into_a_sum",
                [](GraphProto& g) {
-                 for (int i = 0; i < 15'000; ++i) {
+                 for (int i = 0; i < 6'000; ++i) {
                    add_operand(g, floats(numbered("c", i), {4}, static_cast<float>(i)));
                    add_node(g, "Mul", {"x", numbered("c", i)}, {numbered("t", i)});
                  }
-                 sum(g, 15'000);
+                 sum(g, 6'000);
                }),
       of_nodes("G4_split_and_concat",
                [](GraphProto& g) {
-                 *g.add_input() = value_info("wide", {40'000});
+                 *g.add_input() = value_info("wide", {15'000});
                  NodeProto& split = add_node(g, "Split", {"wide"}, {});
                  set_attribute(split, "axis", int64_t{0});
                  NodeProto& concat = add_node(g, "Concat", {}, {"y"});
                  set_attribute(concat, "axis", int64_t{0});
-                 for (int i = 0; i < 40'000; ++i) {
+                 for (int i = 0; i < 15'000; ++i) {
                    split.add_output(numbered("t", i));
-                   concat.add_input(numbered("t", 39'999 - i));
+                   concat.add_input(numbered("t", 14'999 - i));
                  }
                  g.add_output()->set_name("y");
                }),
       of_nodes("G4_outputs",
                [](GraphProto& g) {
-                 for (int i = 0; i < 20'000; ++i) {
+                 for (int i = 0; i < 10'000; ++i) {
                    add_node(g, "Neg", {i == 0 ? "x" : numbered("a", i - 1)}, {numbered("a", i)});
                    add_node(g, "Identity", {numbered("a", i)}, {numbered("t", i)});
                    g.add_output()->set_name(numbered("t", i));
