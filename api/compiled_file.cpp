@@ -68,7 +68,11 @@ bool CompiledFile::is_one(const ReadableFile& file) {
   std::array<char, kMagic.size()> begin;
   if (file.size() < begin.size()) return false;
   file.read(0, std::as_writable_bytes(std::span(begin)));
-  return std::string_view(begin.data(), begin.size()) == kMagic;
+  return is_one(std::as_bytes(std::span(begin)));
+}
+
+bool CompiledFile::is_one(std::span<const std::byte> bytes) {
+  return std::string_view(reinterpret_cast<const char*>(bytes.data()), bytes.size()).starts_with(kMagic);
 }
 
 CompiledFile::Read CompiledFile::read(const std::shared_ptr<const ReadableFile>& file) {

@@ -18,6 +18,7 @@
 #include <filesystem>
 #include <map>
 #include <memory>
+#include <span>
 #include <string>
 #include <unordered_map>
 #include <utility>
@@ -37,6 +38,7 @@ class CompiledFile : public PackedForms {
  public:
   // Whether it begins as one.
   static bool is_one(const ReadableFile& file);
+  static bool is_one(std::span<const std::byte> bytes);
   struct Read {
     std::unique_ptr<ModelGraph> model;
     std::shared_ptr<const CompiledFile> file;

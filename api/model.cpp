@@ -120,6 +120,8 @@ const std::string& Model::compiled_note() const {
 }
 
 Model Model::parse(std::span<const std::byte> bytes, std::shared_ptr<const void> owner) {
+  require(!CompiledFile::is_one(bytes), ErrorCode::invalid_argument,
+          "a compiled file is mapped: it can be loaded by its name or descriptor, not from memory");
   return Model(parse_model(bytes, {}, std::move(owner)));
 }
 

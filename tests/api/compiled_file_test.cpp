@@ -190,6 +190,7 @@ TEST_F(CompiledFileTest, IsAModel) {
   EXPECT_TRUE(by_descriptor.is_compiled());
   Session::compile(by_descriptor, {inputs_of(16)}, dir_ / "again.plica", {.session = {.threads = 1}});
   EXPECT_TRUE(slurp(dir_ / "again.plica") == slurp(file_));
+  EXPECT_THROW(Model::parse(slurp(file_)), Error);
   // A change of the model does not meet packed weights of the old one.
   Model changed = compiled.dithered(1);
   EXPECT_FALSE(changed.is_compiled());
