@@ -23,9 +23,8 @@ CompileReport Session::compile(const Model& model, const std::vector<TensorMap>&
     const Executor executor(model.graph_, how);
     for (const TensorMap& given : inputs) {
       executor.run(given);  // plans of subgraphs, and of what depends on data, are made on the way
-      const PlanInfo plan = executor.describe(given);
       if (how.tuning) {
-        for (const StepInfo& step : plan.steps) {
+        for (const StepInfo& step : executor.describe(given).steps) {
           if (const auto it = how.tuning->plans.find(step.plan); it != how.tuning->plans.end())
             tuning.plans.insert(*it);
         }
@@ -35,10 +34,9 @@ CompileReport Session::compile(const Model& model, const std::vector<TensorMap>&
     }
     report.not_kept_bytes += file.add(executor.constants());
   }
-  file.commit(tuning);
+  report.file_bytes = file.commit(tuning);
   report.packed = file.forms();
   report.packed_bytes = file.packed_bytes();
-  report.file_bytes = file.size();
   return report;
 }
 

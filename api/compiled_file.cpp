@@ -8,7 +8,6 @@
 
 #include "api/tuning_file.h"
 #include "api/untrusted_json.h"
-#include "engine/core/checked.h"
 #include "engine/core/fail.h"
 #include "plica/version.h"
 #include "runtime/kernels_digest.h"
@@ -19,7 +18,6 @@ namespace {
 
 constexpr std::string_view kMagic = "\x89PLICA\r\n";
 constexpr size_t kAlignment = 64;
-constexpr size_t kMostTableBytes = size_t{16} << 20;
 
 struct Trailer {
   uint64_t offset, size, hash;
@@ -52,8 +50,8 @@ std::string read_table(const ReadableFile& file) {
           "it is not complete");
   require(trailer.offset <= end && trailer.size == end - trailer.offset, ErrorCode::invalid_model,
           "its table is damaged");
-  require(trailer.size <= kMostTableBytes, ErrorCode::limit, "its table has more than {} bytes",
-          kMostTableBytes);
+  require(trailer.size <= kMostJsonBytes, ErrorCode::limit, "its table has more than {} bytes",
+          kMostJsonBytes);
   std::string table(trailer.size, '\0');
   file.read(trailer.offset, std::as_writable_bytes(std::span(table)));
   require(hash_of(table) == trailer.hash, ErrorCode::invalid_model, "its table is damaged");
@@ -127,19 +125,20 @@ CompiledFileWriter::CompiledFileWriter(const std::filesystem::path& path, const 
   require(!file_.is_direct(), ErrorCode::io, "{}: a compiled file is mapped, and must be a regular file",
           display_name(path));
   writer_.put(kMagic);
-  model_ = save_embedded(model, writer_, tensors_);
-  for (const EmbeddedTensor& t : tensors_) by_source_.emplace(t.tensor.buffer_id(), t.place);
+  std::vector<EmbeddedTensor> tensors;
+  model_ = save_embedded(model, writer_, tensors);
+  for (const EmbeddedTensor& t : tensors) by_source_.emplace(t.tensor.buffer_id(), t.place);
 }
 
 size_t CompiledFileWriter::add(const std::vector<std::shared_ptr<const Constant>>& constants) {
   size_t not_kept = 0;
-  std::map<Key, const Constant*> new_ones;  // in an order that does not depend on addresses
+  std::map<PackedKey, const Constant*> new_ones;  // in an order that does not depend on addresses
   for (const auto& constant : constants) {
     const auto source = by_source_.find(constant->source.buffer_id());
     const std::string form = form_of(*constant);
     if (source == by_source_.end() || form.empty()) {
       not_kept += constant->packed.bytes();
-    } else if (const Key key(source->second.offset, form); !forms_.contains(key)) {
+    } else if (const PackedKey key(source->second.offset, form); !forms_.contains(key)) {
       new_ones.emplace(key, constant.get());
     }
   }
@@ -152,21 +151,21 @@ size_t CompiledFileWriter::add(const std::vector<std::shared_ptr<const Constant>
   return not_kept;
 }
 
-void CompiledFileWriter::commit(const Tuning& tuning) {
+size_t CompiledFileWriter::commit(const Tuning& tuning) {
   Json table = {{"schema", 1}, {"model", {model_.offset, model_.size}}};
   for (auto& [member, mine] : this_build()) table[member] = std::move(mine);
   Json& packed = table["packed"] = Json::array();
   for (const auto& [key, place] : forms_) packed.push_back({key.first, key.second, place.offset, place.size});
   if (!tuning.plans.empty()) table["tuning"] = to_json(tuning);
   const std::string text = table.dump();
-  require(text.size() <= kMostTableBytes, ErrorCode::limit,
+  require(text.size() <= kMostJsonBytes, ErrorCode::limit,
           "the table of a compiled file would have {} bytes", text.size());
   const Section place = writer_.put(text);
   Trailer trailer{place.offset, place.size, hash_of(text), {}};
   kMagic.copy(trailer.magic, sizeof trailer.magic);
   file_.write(std::as_bytes(std::span(&trailer, 1)));
-  size_ = place.offset + place.size + sizeof trailer;
   file_.commit();
+  return place.offset + place.size + sizeof trailer;
 }
 
 }  // namespace plica

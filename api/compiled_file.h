@@ -33,6 +33,8 @@
 
 namespace plica {
 
+using PackedKey = std::pair<size_t, std::string>;  // offset of the source, form
+
 // Thread safety: all, once it is read.
 class CompiledFile : public PackedForms {
  public:
@@ -55,7 +57,6 @@ class CompiledFile : public PackedForms {
   Tensor find(const Tensor& source, const std::string& form, size_t bytes) const override;
 
  private:
-  using Key = std::pair<size_t, std::string>;  // offset of the source, form
   void read_forms(const Json& table, size_t file_size);
 
   std::string name_, note_;
@@ -63,30 +64,28 @@ class CompiledFile : public PackedForms {
   std::shared_ptr<const Tuning> tuning_;
   std::vector<EmbeddedTensor> tensors_;  // kept: their addresses are keys
   std::unordered_map<const void*, size_t> by_source_;
-  std::map<Key, Section> forms_;
+  std::map<PackedKey, Section> forms_;
 };
 
 class CompiledFileWriter {
  public:
+  // The model must outlive this object: its tensors are known by their addresses.
   CompiledFileWriter(const std::filesystem::path& path, const ModelGraph& model);
 
   // Of these the packed forms of the model's weights; returns the bytes of the others.
   size_t add(const std::vector<std::shared_ptr<const Constant>>& constants);
-  void commit(const Tuning& tuning);
+  size_t commit(const Tuning& tuning);  // returns the size of the file
 
-  size_t size() const { return size_; }  // of the file, after commit()
   size_t packed_bytes() const { return packed_bytes_; }
   size_t forms() const { return forms_.size(); }
 
  private:
-  using Key = std::pair<size_t, std::string>;  // offset of the source, form
   AtomicFile file_;
   SectionWriter writer_;
   Section model_;
-  std::vector<EmbeddedTensor> tensors_;
   std::unordered_map<const void*, Section> by_source_;
-  std::map<Key, Section> forms_;
-  size_t packed_bytes_ = 0, size_ = 0;
+  std::map<PackedKey, Section> forms_;
+  size_t packed_bytes_ = 0;
 };
 
 }  // namespace plica

@@ -5,7 +5,6 @@
 namespace plica {
 namespace {
 
-constexpr size_t kMostBytes = size_t{16} << 20;
 constexpr int kMostNesting = 8;
 
 const Json& member_of(const Json& object, const char* member, bool (Json::*is)() const noexcept,
@@ -19,7 +18,7 @@ const Json& member_of(const Json& object, const char* member, bool (Json::*is)()
 }  // namespace
 
 Json parse_untrusted(std::string_view text, std::string_view what) {
-  require(text.size() <= kMostBytes, ErrorCode::limit, "larger than {} bytes", kMostBytes);
+  require(text.size() <= kMostJsonBytes, ErrorCode::limit, "larger than {} bytes", kMostJsonBytes);
   bool too_deep = false;
   Json json = Json::parse(
       text.begin(), text.end(),

@@ -9,6 +9,8 @@ namespace plica {
 
 using Json = nlohmann::json;
 
+inline constexpr size_t kMostJsonBytes = size_t{16} << 20;
+
 // An object with "schema": 1. Throws limit, invalid_argument: "no `what` of schema 1".
 Json parse_untrusted(std::string_view text, std::string_view what);
 // Members; throw invalid_argument when they are missing or something else.

@@ -157,7 +157,7 @@ int bench(BenchOptions options) {
   std::vector<Candidate> candidates;
   candidates.push_back(prepare(options.model, options, &assumed));
   if (!options.other.empty()) candidates.push_back(prepare(options.other, options, nullptr));
-  for (const std::string& choice : assumed) note("the model leaves open: {}", escaped(choice));
+  note_assumed(assumed);
 
   if (options.streams > 1) {
     for (Candidate& c : candidates) run_streams(c, options);

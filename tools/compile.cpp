@@ -31,7 +31,7 @@ int compile_command(const CompileCommand& options) {
     std::vector<TensorMap> inputs;
     for (const DimSizes& sizes : options.shapes.resolve_all(model, options.sweep))
       inputs.push_back(random_inputs(model, sizes, 0, inputs.empty() ? &assumed : nullptr));
-    for (const std::string& choice : assumed) note("the model leaves open: {}", escaped(choice));
+    note_assumed(assumed);
     CompileOptions how{.session = options.session, .threads = options.threads};
     how.progress = [&](size_t done, size_t total) {
       if (total > 1) progress(fmt::format("{} of {} plans", done, total));
@@ -67,11 +67,7 @@ void add_compile(CLI::App& program, Invocation& invocation) {
   app->add_option("OUT", options->output, "File to write, such as net.plica")->required();
   add_shape_options(*app, options->shapes);
   add_sweep(*app, options->sweep, "Sizes of an input to compile for, x:1x3x48x64..320..16");
-  app->add_option("--threads", options->threads,
-                  "Numbers of threads to compile for, 1,2 (default: the CPUs that this process may use)")
-      ->delimiter(',')
-      ->check(CLI::Range(1, 1024))
-      ->type_name("T,...");
+  add_threads_list(*app, options->threads, "Numbers of threads to compile for");
   add_choices(*app, options->session);
   app->add_flag("--no-optimize", options->no_optimize, "Compile the graph as it is in the file");
   add_json(*app, options->json);

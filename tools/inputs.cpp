@@ -225,4 +225,8 @@ Inputs gather_inputs(const Model& model, const InputOptions& options) {
   return out;
 }
 
+void note_assumed(const std::vector<std::string>& assumed) {
+  for (const std::string& choice : assumed) note("the model leaves open: {}", escaped(choice));
+}
+
 }  // namespace plica::tools

@@ -32,6 +32,8 @@ Inputs gather_inputs(const Model& model, const InputOptions& options);
 // are appended to `assumed`.
 TensorMap random_inputs(const Model& model, const DimSizes& sizes, uint64_t seed,
                         std::vector<std::string>* assumed = nullptr);
+// Says what was assumed.
+void note_assumed(const std::vector<std::string>& assumed);
 
 // How the model's metadata (plica.image.mean, plica.image.scale) or the options want pictures to become
 // numbers.

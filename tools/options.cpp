@@ -152,6 +152,13 @@ void add_threads(CLI::App& app, int& threads) {
       ->type_name("T");
 }
 
+void add_threads_list(CLI::App& app, std::vector<int>& threads, const std::string& help) {
+  app.add_option("--threads", threads, help + ", 1,2 (default: the CPUs that this process may use)")
+      ->delimiter(',')
+      ->check(CLI::Range(1, 1024))
+      ->type_name("T,...");
+}
+
 void add_session_options(CLI::App& app, SessionOptions& options) {
   add_threads(app, options.threads);
   add_choices(app, options);

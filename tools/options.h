@@ -32,6 +32,7 @@ void add_shape_options(CLI::App& app, ShapeOptions& options);
 
 void add_model(CLI::App& app, std::string& model);
 void add_threads(CLI::App& app, int& threads);
+void add_threads_list(CLI::App& app, std::vector<int>& threads, const std::string& help);
 void add_sweep(CLI::App& app, std::string& sweep, const std::string& help);
 void add_session_options(CLI::App& app, SessionOptions& options);  // --threads, --exact, --tuned
 void add_choices(CLI::App& app, SessionOptions& options);          // --exact, --tuned

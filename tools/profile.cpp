@@ -193,7 +193,7 @@ int profile(const ProfileOptions& options) {
     note_tuning(session);
     std::vector<std::string> assumed;
     const TensorMap inputs = random_inputs(model, options.shapes.resolve(model), options.seed, &assumed);
-    for (const std::string& choice : assumed) note("the model leaves open: {}", escaped(choice));
+    note_assumed(assumed);
 
     auto start = Clock::now();
     const auto seconds = [&] { return std::chrono::duration<double>(Clock::now() - start).count(); };

@@ -142,7 +142,7 @@ TestResult run_test_case(const TestCase& test, bool optimize, int threads) {
   using Kind = TestResult::Kind;
   try {
     Model model = Model::load(test.dir / "model.onnx");
-    if (optimize) model.optimize({.measure = false});
+    if (optimize) optimize_to_run(model);
     const Session session(model, {.threads = threads});
     const Tolerance tolerance = read_tolerance(test.dir / "tol.json");
     const auto sets = data_sets(test.dir);

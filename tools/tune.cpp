@@ -62,7 +62,7 @@ int tune_command(TuneCommand options) {
     if (!options.no_optimize) optimize_to_run(model);
     std::vector<std::string> assumed;
     const TensorMap inputs = random_inputs(model, options.shapes.resolve(model), options.seed, &assumed);
-    for (const std::string& choice : assumed) note("the model leaves open: {}", escaped(choice));
+    note_assumed(assumed);
     Json results = Json::array();
     TuneOptions how;
     how.session.exact = options.exact;
@@ -97,11 +97,7 @@ void add_tune(CLI::App& program, Invocation& invocation) {
   CLI::App* app = program.add_subcommand("tune", "Measure what is fastest on this machine, for --tuned");
   add_model(*app, options->model);
   add_shape_options(*app, options->shapes);
-  app->add_option("--threads", options->threads,
-                  "Numbers of threads to tune for, 1,2 (default: the CPUs that this process may use)")
-      ->delimiter(',')
-      ->check(CLI::Range(1, 1024))
-      ->type_name("T,...");
+  add_threads_list(*app, options->threads, "Numbers of threads to tune for");
   app->add_option("--cache", options->cache,
                   "File of the results, which keeps what else it holds (default: plica/tuning.json in "
                   "$XDG_CACHE_HOME or ~/.cache)")

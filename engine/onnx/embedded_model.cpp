@@ -3,7 +3,6 @@
 #include <string>
 #include <utility>
 
-#include "engine/core/checked.h"
 #include "engine/core/fail.h"
 #include "engine/core/limits.h"
 #include "engine/onnx/import.h"
@@ -15,7 +14,6 @@ namespace {
 
 using namespace onnx_format;
 
-constexpr size_t kPage = 4096, kLine = 64, kLarge = size_t{64} << 10;
 // Smaller ones are read with the message.
 constexpr size_t kLeastApart = 4096;
 
@@ -39,8 +37,7 @@ class Sink : public TensorSink {
 }  // namespace
 
 void SectionWriter::align(size_t size) {
-  const size_t alignment = size >= kLarge ? kPage : kLine;
-  const std::string zeros((alignment - end_ % alignment) % alignment, '\0');
+  const std::string zeros(padding_before(size, end_), '\0');
   file_.write(zeros);
   end_ += zeros.size();
 }

@@ -24,7 +24,7 @@ class SectionWriter {
   // `file` is new, and must outlive this object.
   explicit SectionWriter(AtomicFile& file) : file_(file) {}
 
-  // Large ones begin on a page, so that a reader may map each by itself; small ones on a cache line.
+  // Aligned as external data are (export.h).
   Section put(const Tensor& elements);
   Section put(std::string_view bytes);
 

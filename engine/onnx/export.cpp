@@ -176,6 +176,12 @@ void add_bytes(const Graph& graph, TensorBytes& sum) {
 
 }  // namespace
 
+size_t padding_before(size_t bytes, size_t offset) {
+  constexpr size_t kPage = 4096, kLine = 64, kLarge = size_t{64} << 10;
+  const size_t alignment = bytes >= kLarge ? kPage : kLine;
+  return (alignment - offset % alignment) % alignment;
+}
+
 void describe_external(const Tensor& tensor, const std::string& location, size_t offset, TensorProto& proto) {
   proto.clear_int32_data();  // the sign of typed data (tensor_data.h)
   proto.set_data_type(static_cast<int32_t>(tensor.type()));

@@ -14,6 +14,9 @@ class TensorSink {
   virtual bool put(const Tensor& tensor, TensorProto& proto) = 0;
 };
 
+// Zeros to be written at `offset` before the elements of a tensor that takes so many bytes: large ones begin on
+// a page, so that a reader may map each by itself, small ones on a cache line.
+size_t padding_before(size_t bytes, size_t offset);
 // Sets everything in the message of a tensor whose elements are in another file, but the name.
 void describe_external(const Tensor& tensor, const std::string& location, size_t offset, TensorProto& proto);
 

@@ -93,10 +93,7 @@ bool ExternalWriter::put(const Tensor& tensor, TensorProto& proto) {
   require(!model_.is_direct(), ErrorCode::io,
           "is no regular file, and there is no place beside it for external data");
   if (location_.empty()) choose();
-  // Large tensors begin on a page, so that a reader may map each by itself; small ones on a cache line.
-  constexpr size_t kPage = 4096, kLine = 64, kLarge = size_t{64} << 10;
-  const size_t alignment = tensor.bytes() >= kLarge ? kPage : kLine;
-  append(std::vector<std::byte>((alignment - offset_ % alignment) % alignment));
+  append(std::vector<std::byte>(padding_before(tensor.bytes(), offset_)));
   describe_external(tensor, location_, offset_, proto);
   for (size_t at = 0; at < tensor.bytes() && !differs_; at += kPiece) {
     const size_t size = std::min(kPiece, tensor.bytes() - at);
