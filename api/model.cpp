@@ -3,6 +3,7 @@
 #include <sys/stat.h>
 
 #include <algorithm>
+#include <climits>
 #include <unordered_set>
 #include <utility>
 
@@ -107,11 +108,15 @@ Model Model::load(const std::filesystem::path& path) {
 
 Model Model::load(int descriptor, const std::filesystem::path& directory) {
   const std::string name = descriptor == 0 ? "standard input" : "descriptor " + std::to_string(descriptor);
-  if (const auto file = regular_file(descriptor, name); file && CompiledFile::is_one(*file)) {
-    auto read = CompiledFile::read(file);
-    return Model(std::move(read.model), std::move(read.file));
+  const auto file = regular_file(descriptor, name);
+  if (!file) {
+    const auto bytes = std::make_shared<const std::string>(read_to_end(descriptor, name, INT_MAX));
+    return with_context([&] { return parse(std::as_bytes(std::span(*bytes)), directory, bytes); },
+                        [&] { return name; });
   }
-  return Model(load_model(descriptor, directory, name));
+  if (!CompiledFile::is_one(*file)) return Model(load_model(file, directory));
+  auto read = CompiledFile::read(file);
+  return Model(std::move(read.model), std::move(read.file));
 }
 
 const std::string& Model::compiled_note() const {
@@ -120,9 +125,14 @@ const std::string& Model::compiled_note() const {
 }
 
 Model Model::parse(std::span<const std::byte> bytes, std::shared_ptr<const void> owner) {
+  return parse(bytes, {}, std::move(owner));
+}
+
+Model Model::parse(std::span<const std::byte> bytes, const std::filesystem::path& directory,
+                   std::shared_ptr<const void> owner) {
   require(!CompiledFile::is_one(bytes), ErrorCode::invalid_argument,
-          "a compiled file is mapped: it can be loaded by its name or descriptor, not from memory");
-  return Model(parse_model(bytes, {}, std::move(owner)));
+          "a compiled file is mapped: it can be loaded by its name or descriptor, not from memory or a pipe");
+  return Model(parse_model(bytes, directory, std::move(owner)));
 }
 
 Report Model::optimize(const OptimizeOptions& options) {

@@ -6,10 +6,19 @@ option(PLICA_DEVELOPER "warnings are errors" OFF)
 option(PLICA_FUZZ "the targets of tests/fuzz with libFuzzer, everything with AddressSanitizer and UBSan (clang only)" OFF)
 set(PLICA_SANITIZE "" CACHE STRING "sanitizers, as for -fsanitize=: address,undefined or thread")
 
+option(PLICA_BUILD_SHARED "libplica.so" ON)
+option(PLICA_BUILD_STATIC "libplica.a" ON)
+option(PLICA_INSTALL "rules to install" ${PROJECT_IS_TOP_LEVEL})
+# Counts up with every release that breaks the binary interface.
+set(PLICA_SOVERSION 0)
+
 set(CMAKE_CXX_STANDARD 20)
 set(CMAKE_CXX_STANDARD_REQUIRED ON)
 set(CMAKE_CXX_EXTENSIONS OFF)
 set(CMAKE_POSITION_INDEPENDENT_CODE ON)
+# What libplica exports is marked (engine/core/api.h).
+set(CMAKE_CXX_VISIBILITY_PRESET hidden)
+set(CMAKE_VISIBILITY_INLINES_HIDDEN ON)
 set(CMAKE_EXPORT_COMPILE_COMMANDS ON)
 if(NOT CMAKE_BUILD_TYPE AND NOT CMAKE_CONFIGURATION_TYPES)
   set(CMAKE_BUILD_TYPE Release)

@@ -1,7 +1,10 @@
 #include "runtime/executor.h"
 
 #include <algorithm>
+#include <cstring>
+#include <functional>
 #include <map>
+#include <optional>
 
 #include "engine/core/fail.h"
 #include "engine/core/parallel.h"
@@ -81,7 +84,7 @@ struct Executor::Impl {
   Impl(std::shared_ptr<const ModelGraph> m, const ExecutorOptions& options)
       : model(std::move(m)),
         threads(options.threads > 0 ? options.threads : available_cpus()),
-        programs(options.cached_plans, options.exact, options.tuning, options.packed),
+        programs(options.cached_plans, options.exact, options.tuning, options.packed, options.log),
         runner(region_of(model->graph), programs, true) {}
 
   // The inputs by position, checked.
@@ -120,14 +123,112 @@ Executor::Executor(std::shared_ptr<const ModelGraph> model, ExecutorOptions opti
 
 Executor::~Executor() = default;
 
-NamedTensors Executor::run(const NamedTensors& inputs) const {
+namespace {
+
+using Clock = StepRecorder::Clock;
+
+double milliseconds(Clock::duration d) { return std::chrono::duration<double, std::milli>(d).count(); }
+
+bool overlap(const Tensor& a, const Tensor& b) {
+  if (holds_objects(a.type()) || holds_objects(b.type()) || a.unread() || b.unread()) return false;
+  const auto begin_a = reinterpret_cast<uintptr_t>(a.raw()), begin_b = reinterpret_cast<uintptr_t>(b.raw());
+  return begin_a < begin_b + b.bytes() && begin_b < begin_a + a.bytes();
+}
+
+// The caller's memory for outputs, checked. One run's.
+class GivenMemory {
+ public:
+  GivenMemory(const std::vector<Value*>& outputs, const std::vector<Tensor>& inputs, const RunOptions& options)
+      : outputs_(outputs), inputs_(inputs), options_(options), given_(outputs.size()), asked_(outputs.size()) {}
+
+  Tensor get(size_t output, DataType type, const Dims& dims) {
+    if (asked_[output]) return {};
+    asked_[output] = true;
+    Tensor memory = options_.memory(output, type, dims);
+    if (!memory.defined()) return {};
+    const auto name = [&] { return "output " + quoted(outputs_[output]->name()); };
+    require(memory.type() == type && memory.dims() == dims, ErrorCode::invalid_argument,
+            "{} is {}{}, the memory given for it {}", name(), to_string(type), to_string(dims), to_string(memory));
+    require(!memory.is_const(), ErrorCode::invalid_argument, "the memory given for {} may not be written", name());
+    for (const std::vector<Tensor>& others : {std::cref(inputs_), std::cref(given_)}) {
+      for (const Tensor& other : others) {
+        require(!other.defined() || !overlap(memory, other), ErrorCode::invalid_argument,
+                "the memory given for {} overlaps an input or another output", name());
+      }
+    }
+    return given_[output] = memory;
+  }
+
+  // What the caller gets of a result.
+  Tensor place(size_t output, Tensor result) {
+    if (!given_[output].defined()) get(output, result.type(), result.dims());
+    Tensor& given = given_[output];
+    if (!given.defined()) return std::move(result).exclusive();
+    if (holds_objects(result.type())) {
+      if (result.raw() != given.raw()) copy_objects(result, given);
+    } else if (result.raw() != given.raw() && result.bytes() != 0) {
+      std::memcpy(given.mutable_raw(), result.raw(), result.bytes());
+    }
+    return given;
+  }
+
+ private:
+  static void copy_objects(const Tensor& from, Tensor& to) {
+    if (from.type() == DataType::string) {
+      std::ranges::copy(from.values<std::string>(), to.mutable_values<std::string>().begin());
+    } else {
+      std::ranges::transform(from.elements(), to.mutable_values<Tensor>().begin(),
+                             [](const Tensor& element) { return element.clone(); });
+    }
+  }
+
+  const std::vector<Value*>& outputs_;
+  const std::vector<Tensor>& inputs_;
+  const RunOptions& options_;
+  std::vector<Tensor> given_;
+  std::vector<bool> asked_;
+};
+
+}  // namespace
+
+NamedTensors Executor::run(const NamedTensors& inputs, const RunOptions& options) const {
   const std::vector<Tensor> arranged = impl_->arrange(inputs);
-  const ThreadScope threads(impl_->threads);
-  std::vector<Tensor> results = impl_->runner.run(arranged);
-  NamedTensors outputs;
   const auto& values = impl_->model->graph.outputs();
-  for (size_t i = 0; i < values.size(); ++i) outputs[values[i]->name()] = std::move(results[i]).exclusive();
+  NamedTensors outputs;
+  with_team([&] {
+    const ThreadScope threads(impl_->threads);
+    std::optional<StepRecorder> recorder;
+    if (options.on_step) {
+      recorder.emplace([&, start = Clock::now()](const StepRecorder::Record& r) {
+        options.on_step(r.plan->steps[r.step].info, milliseconds(r.start - start), milliseconds(r.end - r.start));
+      });
+    }
+    if (!options.memory) {
+      std::vector<Tensor> results = impl_->runner.run(arranged);
+      for (size_t i = 0; i < values.size(); ++i) outputs[values[i]->name()] = std::move(results[i]).exclusive();
+      return;
+    }
+    GivenMemory given(values, arranged, options);
+    std::vector<Tensor> results = impl_->runner.run(
+        arranged, [&](size_t output, DataType type, const Dims& dims) { return given.get(output, type, dims); });
+    for (size_t i = 0; i < values.size(); ++i)
+      outputs[values[i]->name()] = given.place(i, std::move(results[i]));
+  });
   return outputs;
+}
+
+MemoryUse Executor::memory() const {
+  MemoryUse use;
+  use.plans = impl_->runner.plans();
+  for (const auto& constant : constants()) use.constants += constant->packed.bytes();
+  use.workspaces = impl_->programs.workspaces().bytes();
+  use.results = impl_->programs.results().free_bytes();
+  return use;
+}
+
+void Executor::trim() const {
+  impl_->programs.workspaces().trim();
+  impl_->programs.results().trim();
 }
 
 std::vector<std::shared_ptr<const Constant>> Executor::constants() const {
@@ -135,33 +236,35 @@ std::vector<std::shared_ptr<const Constant>> Executor::constants() const {
 }
 
 RunProfile Executor::profile(const NamedTensors& inputs, int runs) const {
-  using Clock = StepRecorder::Clock;
-  const auto milliseconds = [](Clock::duration d) {
-    return std::chrono::duration<double, std::milli>(d).count();
-  };
   const std::vector<Tensor> arranged = impl_->arrange(inputs);
-  const ThreadScope threads(impl_->threads);
   RunProfile profile;
   std::map<std::pair<std::shared_ptr<const Plan>, size_t>, size_t> known;
-  for (int i = 0; i < runs; ++i) {
-    StepRecorder recorder;
-    const auto start = Clock::now();
-    impl_->runner.run(arranged);
-    profile.durations.push_back(milliseconds(Clock::now() - start));
-    auto& run = profile.runs.emplace_back();
-    for (const StepRecorder::Record& r : recorder.records()) {
-      const auto [it, is_new] = known.try_emplace({r.plan, r.step}, profile.steps.size());
-      if (is_new) profile.steps.push_back(r.plan->steps[r.step].info);
-      run.push_back({it->second, r.depth, milliseconds(r.start - start), milliseconds(r.end - r.start)});
+  with_team([&] {
+    const ThreadScope threads(impl_->threads);
+    for (int i = 0; i < runs; ++i) {
+      StepRecorder recorder;
+      const auto start = Clock::now();
+      impl_->runner.run(arranged);
+      profile.durations.push_back(milliseconds(Clock::now() - start));
+      auto& run = profile.runs.emplace_back();
+      for (const StepRecorder::Record& r : recorder.records()) {
+        const auto [it, is_new] = known.try_emplace({r.plan, r.step}, profile.steps.size());
+        if (is_new) profile.steps.push_back(r.plan->steps[r.step].info);
+        run.push_back({it->second, r.depth, milliseconds(r.start - start), milliseconds(r.end - r.start)});
+      }
     }
-  }
+  });
   return profile;
 }
 
 PlanInfo Executor::describe(const NamedTensors& inputs) const {
   const std::vector<Tensor> arranged = impl_->arrange(inputs);
-  const ThreadScope threads(impl_->threads);
-  return impl_->runner.plan_for(arranged)->info();
+  PlanInfo info;
+  with_team([&] {
+    const ThreadScope threads(impl_->threads);
+    info = impl_->runner.plan_for(arranged)->info();
+  });
+  return info;
 }
 
 }  // namespace plica

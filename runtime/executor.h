@@ -2,9 +2,11 @@
 // workspaces; run() is const and safe from many threads. Everything compiled is immutable, what a run needs is leased.
 #pragma once
 
-#include <cstdint>
+#include <cstddef>
+#include <functional>
 #include <memory>
 #include <string>
+#include <string_view>
 #include <vector>
 
 #include "engine/core/tensor.h"
@@ -23,6 +25,8 @@ struct ExecutorOptions {
   bool exact = false;         // no Winograd: sums of products as the operators define them
   std::shared_ptr<const Tuning> tuning;  // choices by measurement (plan/tuning.h); null: by cost models
   std::shared_ptr<const PackedForms> packed;  // weights that are packed already (plan/constants.h); null: none
+  // What happens when; `is_notable`: an application may want to know without asking. Called from the threads that run.
+  std::function<void(bool is_notable, std::string_view message)> log;
 };
 
 // One step of a compiled plan, for reports.
@@ -55,6 +59,22 @@ struct RunProfile {
   std::vector<std::vector<StepRun>> runs;    // in the order in which steps began
 };
 
+// What one run may be told.
+struct RunOptions {
+  // Memory for the model's outputs by position, asked for each at most once; an undefined tensor: memory of our own. It
+  // must have this type and these dims, and share nothing with inputs or other outputs.
+  std::function<Tensor(size_t output, DataType type, const Dims& dims)> memory;
+  // After each step; times in ms since the beginning of the run.
+  std::function<void(const StepInfo& step, double start, double duration)> on_step;
+};
+
+struct MemoryUse {
+  size_t plans = 0;      // that are kept
+  size_t constants = 0;  // bytes of packed weights,
+  size_t workspaces = 0; // of what waits for a next run
+  size_t results = 0;    // and of results that callers have dropped
+};
+
 class Executor {
  public:
   // Throws unsupported listing all operators that Plica does not have, with their nodes.
@@ -63,13 +83,16 @@ class Executor {
 
   // Inputs by name (row-major; all that have no initializer), outputs by name, owned. Throws invalid_argument for a
   // missing or unknown name, a wrong element type, a shape that contradicts the declared one.
-  NamedTensors run(const NamedTensors& inputs) const;
+  NamedTensors run(const NamedTensors& inputs, const RunOptions& options = {}) const;
   // The plan for these input shapes (compiled now if it is not cached).
   PlanInfo describe(const NamedTensors& inputs) const;
   // The constants of the plans that it keeps.
   std::vector<std::shared_ptr<const Constant>> constants() const;
   // Runs so many times and says how long each step took. The clock costs some 50 ns a step.
   RunProfile profile(const NamedTensors& inputs, int runs) const;
+  MemoryUse memory() const;
+  // Frees the memory that waits for a next run.
+  void trim() const;
 
  private:
   struct Impl;

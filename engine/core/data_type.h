@@ -7,7 +7,9 @@
 #include <string>
 #include <string_view>
 
-namespace plica {
+#include "engine/core/api.h"
+
+namespace PLICA_API plica {
 
 struct Float16;
 struct BFloat16;

@@ -11,7 +11,9 @@
 #include <string_view>
 #include <utility>
 
-namespace plica {
+#include "engine/core/api.h"
+
+namespace PLICA_API plica {
 
 enum class ErrorCode {
   invalid_model,     // the model breaks the ONNX specification

@@ -20,9 +20,10 @@
 #include <memory>
 #include <optional>
 
+#include "engine/core/api.h"
 #include "engine/core/error.h"
 
-namespace plica {
+namespace PLICA_API plica {
 
 struct LimitOptions {
   size_t max_memory = 0;                      // in bytes; 0: none

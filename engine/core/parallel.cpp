@@ -1,27 +1,106 @@
 #include "engine/core/parallel.h"
 
 #include <omp.h>
+#include <pthread.h>
 #include <sched.h>
 
 #include <algorithm>
+#include <condition_variable>
 #include <exception>
 #include <fstream>
 #include <memory>
 #include <mutex>
 #include <string>
+#include <thread>
 
 #include "engine/core/limits.h"
 
 namespace plica {
 
-void parallel_for(int64_t count, int64_t grain, const std::function<void(int64_t, int64_t)>& body) {
-  if (count <= 0) return;
-  const int64_t useful = count / std::max<int64_t>(grain, 1);
-  const int threads = omp_in_parallel() ? 1 : static_cast<int>(std::min<int64_t>(omp_get_max_threads(), useful));
-  if (threads <= 1) {
-    body(0, count);
+namespace {
+
+// A thread that runs what one other thread gives it.
+class Helper {
+ public:
+  Helper() : thread_([this] { work(); }) {}
+  ~Helper() {
+    give(nullptr);
+    thread_.join();
+  }
+  Helper(const Helper&) = delete;
+  Helper& operator=(const Helper&) = delete;
+
+  void run(const std::function<void()>& body) {
+    give(&body);
+    std::unique_lock lock(mutex_);
+    changed_.wait(lock, [&] { return !given_; });
+  }
+
+ private:
+  void give(const std::function<void()>* body) {
+    const std::lock_guard lock(mutex_);
+    body_ = body;
+    given_ = true;
+    changed_.notify_all();
+  }
+  void work() {
+    for (;;) {
+      std::unique_lock lock(mutex_);
+      changed_.wait(lock, [&] { return given_; });
+      if (!body_) return;
+      lock.unlock();
+      (*body_)();
+      lock.lock();
+      given_ = false;
+      changed_.notify_all();
+    }
+  }
+
+  std::mutex mutex_;
+  std::condition_variable changed_;
+  const std::function<void()>* body_ = nullptr;
+  bool given_ = false;
+  std::thread thread_;
+};
+
+thread_local bool came_through_fork = false;
+thread_local std::unique_ptr<Helper> helper;  // made when it is needed
+
+// In the child, in the one thread that is left.
+void after_fork() {
+  came_through_fork = true;
+  // That of the parent did not come along: there is no thread to end, and its memory is left.
+  static_cast<void>(helper.release());
+}
+
+[[maybe_unused]] const int at_fork = ::pthread_atfork(nullptr, nullptr, after_fork);
+
+}  // namespace
+
+void with_team(const std::function<void()>& body) {
+  if (!came_through_fork) {
+    body();
     return;
   }
+  std::exception_ptr thrown;
+  const std::shared_ptr<Limits> limits = Limits::current();
+  const int threads = omp_get_max_threads();
+  if (!helper) helper = std::make_unique<Helper>();
+  helper->run([&] {
+    const ThreadScope as_here(threads);
+    const LimitsScope scope(limits);
+    try {
+      body();
+    } catch (...) {
+      thrown = std::current_exception();
+    }
+  });
+  if (thrown) std::rethrow_exception(thrown);
+}
+
+namespace {
+
+void run_parallel(int64_t count, int threads, const std::function<void(int64_t, int64_t)>& body) {
   std::exception_ptr first;
   std::mutex mutex;
   const std::shared_ptr<Limits> limits = Limits::current();
@@ -42,6 +121,21 @@ void parallel_for(int64_t count, int64_t grain, const std::function<void(int64_t
     }
   }
   if (first) std::rethrow_exception(first);
+}
+
+}  // namespace
+
+void parallel_for(int64_t count, int64_t grain, const std::function<void(int64_t, int64_t)>& body) {
+  if (count <= 0) return;
+  const int64_t useful = count / std::max<int64_t>(grain, 1);
+  const int threads = omp_in_parallel() ? 1 : static_cast<int>(std::min<int64_t>(omp_get_max_threads(), useful));
+  if (threads <= 1) {
+    body(0, count);
+  } else if (came_through_fork) {
+    with_team([&] { run_parallel(count, threads, body); });
+  } else {
+    run_parallel(count, threads, body);
+  }
 }
 
 ThreadScope::ThreadScope(int threads) : previous_(omp_get_max_threads()) { omp_set_num_threads(std::max(threads, 1)); }

@@ -11,6 +11,11 @@ namespace plica {
 // The first exception that a body throws is rethrown here.
 void parallel_for(int64_t count, int64_t grain, const std::function<void(int64_t, int64_t)>& body);
 
+// Runs the body where a team of threads can be had: at once, or, in a thread that came through fork() (OpenMP's threads
+// did not come along, and it would wait for them for ever), on a thread of its own, with this one's limits.
+// parallel_for does so itself; what calls oneDNN must. Exceptions come back.
+void with_team(const std::function<void()>& body);
+
 // How many threads parallel_for and oneDNN use from the calling thread, for the scope's life; then as before.
 class ThreadScope {
  public:

@@ -8,7 +8,9 @@
 #include <string_view>
 #include <vector>
 
-namespace plica {
+#include "engine/core/api.h"
+
+namespace PLICA_API plica {
 
 // The dimensions of a tensor that exists. Empty for a scalar.
 using Dims = std::vector<int64_t>;

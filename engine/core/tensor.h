@@ -23,10 +23,11 @@
 #include <span>
 #include <vector>
 
+#include "engine/core/api.h"
 #include "engine/core/data_type.h"
 #include "engine/core/shape.h"
 
-namespace plica {
+namespace PLICA_API plica {
 
 struct FileRange;
 
@@ -105,6 +106,7 @@ class Tensor {
   int64_t dim(int i) const { return dims_[static_cast<size_t>(i < 0 ? i + rank() : i)]; }
   int64_t size() const { return size_; }  // elements
   size_t bytes() const;                   // 0 for strings and containers
+  bool is_const() const { return is_const_; }  // a view of memory that may not be written
 
   // Elements; T must be the element type's (throws internal otherwise).
   template <class T>

@@ -72,6 +72,7 @@ std::unique_ptr<ModelGraph> ModelGraph::clone() const {
   copy->metadata = metadata;
   copy->extension = extension;
   copy->source = source;
+  copy->custom_operators = custom_operators;
   const auto no_outer = [](Value* v) { return v; };
   for (const auto& f : functions) {
     auto g = std::make_unique<Function>(copy.get());

@@ -11,7 +11,8 @@ namespace plica {
 
 using OpsetImports = std::vector<std::pair<std::string, int64_t>>;  // (domain, version), in file order
 
-struct SourceFiles;  // engine/onnx/external_data.h
+class CustomOperators;  // engine/ops/custom_operators.h
+struct SourceFiles;     // engine/onnx/external_data.h
 
 // A model-local function (FunctionProto). Its graph's inputs and outputs are the parameters, without types.
 struct Function {
@@ -39,6 +40,7 @@ struct ModelGraph {
   std::vector<std::unique_ptr<Function>> functions;
   Graph graph;
   std::shared_ptr<const SourceFiles> source;  // null: no file
+  std::shared_ptr<const CustomOperators> custom_operators;  // null: none
 
   // A deep copy; tensors are shared.
   std::unique_ptr<ModelGraph> clone() const;

@@ -2,7 +2,6 @@
 
 #include <sys/stat.h>
 
-#include <cerrno>
 #include <climits>
 
 #include "engine/core/fail.h"
@@ -92,16 +91,8 @@ std::unique_ptr<ModelGraph> load_model(const fs::path& path) {
   }
 }
 
-std::unique_ptr<ModelGraph> load_model(int fd, const fs::path& directory, const fs::path& name) {
-  struct stat info;
-  if (::fstat(fd, &info) != 0) fail_io(name, "cannot read", errno);
-  const auto in_context = [&](auto&& body) { return with_context(body, [&] { return display_name(name); }); };
-  if (S_ISREG(info.st_mode)) {
-    const auto file = ReadableFile::of(fd, name);
-    return in_context([&] { return load(file, directory); });
-  }
-  const auto bytes = std::make_shared<const std::string>(read_to_end(fd, name, INT_MAX));
-  return in_context([&] { return parse_model(std::as_bytes(std::span(*bytes)), directory, bytes); });
+std::unique_ptr<ModelGraph> load_model(const std::shared_ptr<const ReadableFile>& file, const fs::path& directory) {
+  return with_context([&] { return load(file, directory); }, [&] { return display_name(file->path()); });
 }
 
 std::string serialize_model(const ModelGraph& model) { return SerializedModel(model, nullptr).text(); }

@@ -11,16 +11,16 @@
 
 namespace plica {
 
+class ReadableFile;
+
 // Reads a model. External data is looked for beneath the model's directory. Errors begin with the file's
 // name; invalid_model for what breaks the format, io for what can't be read. The graph is verified. Large
 // tensors are read when they are first asked for (Tensor::in_file); the file stays open until then, and being
 // written to meanwhile (not: being replaced or deleted) makes reading them fail with io.
 std::unique_ptr<ModelGraph> load_model(const std::filesystem::path& path);
-// From an open descriptor, which stays open and the caller's. A regular file is read as by its name, from its
-// start; of anything else (a pipe, a socket, a terminal) what it still gives, at most 2 GiB, to memory.
-// External data is refused unless `directory` (where to look for it) is given; `name` is for messages.
-std::unique_ptr<ModelGraph> load_model(int fd, const std::filesystem::path& directory,
-                                       const std::filesystem::path& name);
+// From an open file; external data is refused unless `directory` (where to look for it) is given.
+std::unique_ptr<ModelGraph> load_model(const std::shared_ptr<const ReadableFile>& file,
+                                       const std::filesystem::path& directory);
 // From memory. External data is refused unless `directory` (where to look for it) is given. The bytes are not
 // needed after the call, unless `owner` is given: then tensors may view them and keep the owner.
 std::unique_ptr<ModelGraph> parse_model(std::span<const std::byte> bytes,

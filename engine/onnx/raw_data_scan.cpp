@@ -6,6 +6,7 @@
 #include <utility>
 
 #include "engine/core/checked.h"
+#include "engine/core/limits.h"
 #include "engine/onnx/import.h"
 
 namespace plica::onnx_format {
@@ -148,6 +149,7 @@ bool Scanner::scan_child(const ChildField& child, int parent, int index, size_t 
   if (child.kind == Kind::raw_data) {
     if (size >= least_ && size <= most_) add();
   } else if (child.kind != Kind::graph || graphs <= kDeepestGraph) {
+    check_limits();
     add();
     if (!scan_message(child.kind, self, end, graphs + (child.kind == Kind::graph))) return false;
     if (fields_.size() == static_cast<size_t>(self) + 1) fields_.pop_back();  // no raw_data in it

@@ -117,6 +117,7 @@ const Tensor* AttributeReader::maybe_tensor(std::string_view name) const { retur
 void AttributeReader::validate() const {
   for (const Attribute& a : *attributes_) {
     auto it = std::ranges::find(def_->attributes, a.name, &AttributeDef::name);
+    if (it == def_->attributes.end() && def_->open_attributes) continue;
     require(it != def_->attributes.end(), ErrorCode::invalid_model, "attribute {} is not one of {}'s", quoted(a.name),
             def_->name);
     if (type_of(a.value) != it->type && !is_empty_list(a)) throw_wrong_type(a, it->type);

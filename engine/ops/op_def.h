@@ -105,6 +105,7 @@ struct OpDef {
   // What depends on the attributes alone and takes time: done once a node, not in every evaluation. prepare_as<T>
   // (prepared.h), for an `evaluate` that asks the context for prepared<T>(), as `infer` may. Null: nothing.
   Prepared (*prepare)(const AttributeReader&) = nullptr;
+  bool open_attributes = false;  // has others, too, of which nothing is known here
 };
 
 // The definition for these versions and attributes: what else differs between versions is rare.

@@ -6,7 +6,8 @@
 #include <unordered_map>
 
 #include "engine/core/fail.h"
-#include "engine/graph/graph.h"
+#include "engine/graph/model_graph.h"
+#include "engine/ops/custom_operators.h"
 
 namespace plica {
 namespace {
@@ -46,7 +47,12 @@ const OpDef* find_op(std::string_view domain, std::string_view op_type, int64_t 
   return nullptr;
 }
 
-const OpDef* find_op(const Node& node) { return find_op(node.domain(), node.op_type(), node.opset()); }
+const OpDef* find_op(const Node& node) {
+  if (const auto& custom = node.graph()->model().custom_operators) {
+    if (const OpDef* def = custom->find(node.domain(), node.op_type(), node.opset())) return def;
+  }
+  return find_op(node.domain(), node.op_type(), node.opset());
+}
 
 const OpDef& op_of(const Node& node) {
   if (const OpDef* def = find_op(node)) return *def;

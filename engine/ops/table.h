@@ -14,7 +14,7 @@ class Node;
 
 // The definition of an operator at an opset version of its domain; null when Plica has none.
 const OpDef* find_op(std::string_view domain, std::string_view op_type, int64_t opset);
-const OpDef* find_op(const Node& node);
+const OpDef* find_op(const Node& node);  // of the model's own operators too
 // The same, for nodes; throws unsupported ("operator X of opset N is not supported").
 const OpDef& op_of(const Node& node);
 

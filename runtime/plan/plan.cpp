@@ -63,16 +63,23 @@ void Workspace::bind(std::shared_ptr<const Plan> plan) {
   plan_ = std::move(plan);
 }
 
-std::vector<Tensor> Plan::run(Workspace& workspace, const std::vector<Tensor>& inputs,
-                              ResultPool& pool) const {
+size_t Workspace::bytes() const {
+  return (arena_.defined() ? arena_.bytes() : 0) + (scratch_.defined() ? scratch_.bytes() : 0);
+}
+
+std::vector<Tensor> Plan::run(Workspace& workspace, const std::vector<Tensor>& inputs, ResultPool& pool,
+                              const OutputMemory& memory) const {
   Workspace& w = workspace;
   std::vector<Tensor> results(outputs.size());
   std::vector<void*> output_addresses(outputs.size(), nullptr);
   for (size_t i = 0; i < outputs.size(); ++i) {
     if (outputs[i].kind == PlanOutput::Kind::constant) results[i] = outputs[i].constant;
     if (outputs[i].kind != PlanOutput::Kind::computed) continue;
-    results[i] = with_context([&] { return pool.allocate(outputs[i].type, outputs[i].dims); },
-                              [&] { return "output " + quoted(outputs[i].name); });
+    if (memory) results[i] = memory(i, outputs[i].type, outputs[i].dims);
+    if (!results[i].defined()) {
+      results[i] = with_context([&] { return pool.allocate(outputs[i].type, outputs[i].dims); },
+                                [&] { return "output " + quoted(outputs[i].name); });
+    }
     output_addresses[i] = results[i].mutable_raw();
   }
   for (const Workspace::External& e : w.externals_) {

@@ -2,6 +2,7 @@
 // serves one run at a time and any plan.
 #pragma once
 
+#include <functional>
 #include <memory>
 #include <string>
 #include <vector>
@@ -48,10 +49,16 @@ struct PlanOutput {
 class Workspace;
 struct Continuation;
 
+// Memory for an output by position, as it is about to be computed; an undefined tensor where there is none of the
+// caller's.
+using OutputMemory = std::function<Tensor(size_t output, DataType type, const Dims& dims)>;
+
 class Plan {
  public:
-  // `inputs` and the result by position; types and shapes are those that the plan was made for.
-  std::vector<Tensor> run(Workspace& workspace, const std::vector<Tensor>& inputs, ResultPool& results) const;
+  // `inputs` and the result by position; types and shapes are those that the plan was made for. `memory` may be
+  // empty, and is not asked for outputs that are not computed into memory (constants, those of unknown shape).
+  std::vector<Tensor> run(Workspace& workspace, const std::vector<Tensor>& inputs, ResultPool& results,
+                          const OutputMemory& memory) const;
   PlanInfo info() const;
 
   std::vector<Step> steps;
@@ -73,6 +80,7 @@ class Workspace {
   const Plan* bound_to() const { return plan_.get(); }
   // Makes it ready for runs of the plan. The memory only grows.
   void bind(std::shared_ptr<const Plan> plan);
+  size_t bytes() const;
 
  private:
   friend class Plan;

@@ -5,7 +5,8 @@
 namespace plica {
 
 std::shared_ptr<const Plan> PlanCache::get(const std::string& key,
-                                           const std::function<std::shared_ptr<const Plan>()>& compile) {
+                                           const std::function<std::shared_ptr<const Plan>()>& compile,
+                                           bool* dropped) {
   std::shared_ptr<Entry> entry;
   {
     std::lock_guard lock(mutex_);
@@ -18,6 +19,7 @@ std::shared_ptr<const Plan> PlanCache::get(const std::string& key,
       if (recent_.size() > capacity_) {
         by_key_.erase(recent_.back()->key);
         recent_.pop_back();
+        if (dropped) *dropped = true;
       }
     }
     entry = recent_.front();
@@ -42,15 +44,16 @@ size_t PlanCache::size() const {
   return recent_.size();
 }
 
-std::unique_ptr<Workspace> WorkspacePool::lease(const std::shared_ptr<const Plan>& plan) {
+std::unique_ptr<Workspace> WorkspacePool::lease(Owner owner, const std::shared_ptr<const Plan>& plan) {
   std::unique_ptr<Workspace> workspace;
   {
     std::lock_guard lock(mutex_);
-    auto it = std::ranges::find_if(idle_, [&](const auto& w) { return w->bound_to() == plan.get(); });
-    if (it == idle_.end() && !idle_.empty()) it = idle_.begin();  // idle the longest
-    if (it != idle_.end()) {
+    auto& idle = idle_[owner];
+    auto it = std::ranges::find_if(idle, [&](const auto& w) { return w->bound_to() == plan.get(); });
+    if (it == idle.end() && !idle.empty()) it = idle.begin();  // idle the longest
+    if (it != idle.end()) {
       workspace = std::move(*it);
-      idle_.erase(it);
+      idle.erase(it);
     }
   }
   if (!workspace) workspace = std::make_unique<Workspace>();
@@ -58,9 +61,30 @@ std::unique_ptr<Workspace> WorkspacePool::lease(const std::shared_ptr<const Plan
   return workspace;
 }
 
-void WorkspacePool::give_back(std::unique_ptr<Workspace> workspace) {
+void WorkspacePool::give_back(Owner owner, std::unique_ptr<Workspace> workspace) {
   std::lock_guard lock(mutex_);
-  idle_.push_back(std::move(workspace));
+  idle_[owner].push_back(std::move(workspace));
+}
+
+void WorkspacePool::drop(Owner owner) {
+  decltype(idle_)::node_type dropped;  // freed outside of the lock
+  std::lock_guard lock(mutex_);
+  dropped = idle_.extract(owner);
+}
+
+void WorkspacePool::trim() {
+  decltype(idle_) dropped;
+  std::lock_guard lock(mutex_);
+  dropped.swap(idle_);
+}
+
+size_t WorkspacePool::bytes() const {
+  std::lock_guard lock(mutex_);
+  size_t bytes = 0;
+  for (const auto& [_, idle] : idle_) {
+    for (const auto& workspace : idle) bytes += workspace->bytes();
+  }
+  return bytes;
 }
 
 }  // namespace plica

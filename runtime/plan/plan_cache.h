@@ -17,9 +17,10 @@ class PlanCache {
  public:
   explicit PlanCache(size_t capacity) : capacity_(capacity == 0 ? 1 : capacity) {}
 
-  // What `compile` throws is rethrown, and nothing is kept.
+  // What `compile` throws is rethrown, and nothing is kept. `dropped`, when given, is set when another plan went.
   std::shared_ptr<const Plan> get(const std::string& key,
-                                  const std::function<std::shared_ptr<const Plan>()>& compile);
+                                  const std::function<std::shared_ptr<const Plan>()>& compile,
+                                  bool* dropped = nullptr);
   size_t size() const;
 
  private:
@@ -36,15 +37,21 @@ class PlanCache {
   std::unordered_map<std::string, List::iterator> by_key_;
 };
 
-// Workspaces between runs. One that is bound to the plan already is preferred.
+// Workspaces between runs, by who runs: one that served another would have to be bound again each time. One that is
+// bound to the plan already is preferred.
 class WorkspacePool {
  public:
-  std::unique_ptr<Workspace> lease(const std::shared_ptr<const Plan>& plan);
-  void give_back(std::unique_ptr<Workspace> workspace);
+  using Owner = const void*;
+  std::unique_ptr<Workspace> lease(Owner owner, const std::shared_ptr<const Plan>& plan);
+  void give_back(Owner owner, std::unique_ptr<Workspace> workspace);
+  // Those that are idle.
+  void drop(Owner owner);
+  void trim();
+  size_t bytes() const;
 
  private:
-  std::mutex mutex_;
-  std::vector<std::unique_ptr<Workspace>> idle_;
+  mutable std::mutex mutex_;
+  std::unordered_map<Owner, std::vector<std::unique_ptr<Workspace>>> idle_;
 };
 
 }  // namespace plica

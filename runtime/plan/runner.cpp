@@ -1,5 +1,6 @@
 #include "runtime/plan/runner.h"
 
+#include <chrono>
 #include <unordered_set>
 
 #include "engine/core/fail.h"
@@ -30,7 +31,11 @@ size_t unknown_shapes(const Region& region, const GraphFacts& facts) {
 
 }  // namespace
 
-Programs::~Programs() = default;
+// Plans, which workspaces and bodies keep, may end runners, and those look for their workspaces.
+Programs::~Programs() {
+  bodies_.clear();
+  workspaces_.trim();
+}
 
 const Runner& Programs::runner_of(const Graph& body) const {
   const std::lock_guard lock(mutex_);
@@ -65,21 +70,42 @@ Runner::Runner(Region region, const Programs& programs, bool values_matter, std:
       nodes_left_(nodes_left ? *nodes_left : nodes_of_continuations(region_)),
       plans_(programs.cached_plans()) {}
 
-std::vector<Tensor> Runner::run(const std::vector<Tensor>& inputs) const {
+Runner::~Runner() { programs_.workspaces().drop(this); }
+
+namespace {
+
+// For the outputs of a plan or of what comes after it.
+OutputMemory part_of(const OutputMemory& memory, const std::vector<Continuation::Source>& outputs,
+                     Continuation::Source::Kind kind) {
+  if (!memory) return nullptr;
+  return [&memory, &outputs, kind](size_t index, DataType type, const Dims& dims) {
+    for (size_t i = 0; i < outputs.size(); ++i) {
+      if (outputs[i].kind == kind && outputs[i].index == index) return memory(i, type, dims);
+    }
+    return Tensor();
+  };
+}
+
+}  // namespace
+
+std::vector<Tensor> Runner::run(const std::vector<Tensor>& inputs, const OutputMemory& memory) const {
+  using Source = Continuation::Source;
   const std::shared_ptr<const Plan> plan = plan_for(inputs);
-  std::unique_ptr<Workspace> workspace = workspaces_.lease(plan);
+  std::unique_ptr<Workspace> workspace = programs_.workspaces().lease(this, plan);
   // A workspace of a run that threw is not used again.
-  std::vector<Tensor> results = plan->run(*workspace, inputs, programs_.results());
-  workspaces_.give_back(std::move(workspace));
+  std::vector<Tensor> results =
+      plan->run(*workspace, inputs, programs_.results(),
+                plan->rest ? part_of(memory, plan->rest->outputs, Source::Kind::plan) : memory);
+  programs_.workspaces().give_back(this, std::move(workspace));
   if (!plan->rest) return results;
 
   const Continuation& rest = *plan->rest;
   std::vector<Tensor> rest_results;
-  const auto fetch = [&](const Continuation::Source& from) -> const Tensor& {
+  const auto fetch = [&](const Source& from) -> const Tensor& {
     switch (from.kind) {
-      case Continuation::Source::Kind::input:
+      case Source::Kind::input:
         return inputs[from.index];
-      case Continuation::Source::Kind::plan:
+      case Source::Kind::plan:
         return results[from.index];
       default:
         return rest_results[from.index];
@@ -87,7 +113,7 @@ std::vector<Tensor> Runner::run(const std::vector<Tensor>& inputs) const {
   };
   std::vector<Tensor> rest_inputs, outputs;
   for (const auto& source : rest.inputs) rest_inputs.push_back(fetch(source));
-  rest_results = rest.runner.run(rest_inputs);
+  rest_results = rest.runner.run(rest_inputs, part_of(memory, rest.outputs, Source::Kind::rest));
   for (const auto& source : rest.outputs) outputs.push_back(fetch(source));
   return outputs;
 }
@@ -103,9 +129,40 @@ std::shared_ptr<const Plan> Runner::plan_for(const std::vector<Tensor>& inputs) 
     for (const Tensor& t : inputs) {
       if (may_hold_a_shape(t)) key.append(static_cast<const char*>(t.raw()), t.bytes());
     }
-    return plans_.get("values;" + key, [&] { return make_plan(inputs, true); });
+    return plan_of_key("values;" + key, inputs, true);
   }
-  return plans_.get(key, [&] { return make_plan(inputs, false); });
+  return plan_of_key(key, inputs, false);
+}
+
+std::shared_ptr<const Plan> Runner::plan_of_key(const std::string& key, const std::vector<Tensor>& inputs,
+                                                bool with_values) const {
+  if (!programs_.log()) return plans_.get(key, [&] { return make_plan(inputs, with_values); });
+  using Clock = std::chrono::steady_clock;
+  std::optional<Clock::duration> took;
+  bool dropped = false;
+  auto plan = plans_.get(
+      key,
+      [&] {
+        const auto start = Clock::now();
+        auto made = make_plan(inputs, with_values);
+        took = Clock::now() - start;
+        return made;
+      },
+      &dropped);
+  if (took) {
+    std::string shapes;
+    for (size_t i = 0; i < inputs.size(); ++i) {
+      shapes += fmt::format("{}{} {}", i == 0 ? "" : ", ", quoted(region_.inputs[i]->name()), to_string(inputs[i]));
+    }
+    programs_.log()(false, fmt::format("compiled a plan of {} steps in {:.1f} ms, for {}", plan->steps.size(),
+                                       std::chrono::duration<double, std::milli>(*took).count(), shapes));
+  }
+  if (dropped) {
+    programs_.log()(true, fmt::format("more than {} sets of input shapes: the plan that was not used for longest is "
+                                      "dropped (SessionOptions::cached_plans)",
+                                      programs_.cached_plans()));
+  }
+  return plan;
 }
 
 // More shapes are known when the values of small integer inputs are.

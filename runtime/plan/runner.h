@@ -26,14 +26,18 @@ namespace plica {
 
 class Runner;
 
+// What happened, for a log; `is_notable`: an application may want to know without asking.
+using RunnerLog = std::function<void(bool is_notable, std::string_view message)>;
+
 // What the runners of a model share. Outlives them and their plans.
 class Programs {
  public:
   explicit Programs(size_t cached_plans, bool exact = false, std::shared_ptr<const Tuning> tuning = nullptr,
-                    std::shared_ptr<const PackedForms> packed = nullptr)
+                    std::shared_ptr<const PackedForms> packed = nullptr, RunnerLog log = nullptr)
       : cached_plans_(cached_plans),
         exact_(exact),
         tuning_(std::move(tuning)),
+        log_(std::move(log)),
         constants_(std::move(packed)) {}
   ~Programs();
 
@@ -43,6 +47,8 @@ class Programs {
   Prepared prepared(const Node& node) const;
   ConstantCache& constants() const { return constants_; }
   ResultPool& results() const { return *results_; }
+  WorkspacePool& workspaces() const { return workspaces_; }
+  const RunnerLog& log() const { return log_; }  // may be empty
   size_t cached_plans() const { return cached_plans_; }
   // Sums are those of the operators' definitions: no method that computes them otherwise.
   bool exact() const { return exact_; }
@@ -53,7 +59,9 @@ class Programs {
   size_t cached_plans_;
   bool exact_;
   std::shared_ptr<const Tuning> tuning_;
+  const RunnerLog log_;
   mutable ConstantCache constants_;
+  mutable WorkspacePool workspaces_;
   const std::shared_ptr<ResultPool> results_ = ResultPool::make();
   mutable std::mutex mutex_;
   mutable std::unordered_map<const Graph*, std::unique_ptr<Runner>> bodies_;
@@ -67,15 +75,22 @@ class Runner {
   // `nodes_left`: of a continuation, how many nodes those behind it may have in all.
   Runner(Region region, const Programs& programs, bool values_matter,
          std::optional<int64_t> nodes_left = std::nullopt);
+  ~Runner();
+  Runner(const Runner&) = delete;
+  Runner& operator=(const Runner&) = delete;
 
   const Region& region() const { return region_; }
 
-  // Inputs and outputs by position; outputs are in memory of their own, or shared with inputs and constants.
-  std::vector<Tensor> run(const std::vector<Tensor>& inputs) const;
+  // Inputs and outputs by position; outputs are in memory of their own, shared with inputs and constants, or as far as
+  // the plans can, in that of the caller.
+  std::vector<Tensor> run(const std::vector<Tensor>& inputs, const OutputMemory& memory = nullptr) const;
   // The plan for such inputs (made now if it is not kept).
   std::shared_ptr<const Plan> plan_for(const std::vector<Tensor>& inputs) const;
+  size_t plans() const { return plans_.size(); }  // that are kept
 
  private:
+  std::shared_ptr<const Plan> plan_of_key(const std::string& key, const std::vector<Tensor>& inputs,
+                                          bool with_values) const;
   std::shared_ptr<const Plan> make_plan(const std::vector<Tensor>& inputs, bool with_values) const;
   bool values_matter(const std::string& key, const std::vector<Tensor>& inputs) const;
 
@@ -84,7 +99,6 @@ class Runner {
   const bool values_matter_;
   const int64_t nodes_left_;
   mutable PlanCache plans_;
-  mutable WorkspacePool workspaces_;
   mutable std::mutex mutex_;
   mutable std::unordered_map<std::string, bool> matters_;  // by shapes
 };

@@ -1,8 +1,10 @@
 // StepRecorder: while one lives, it records when every step of the plans that its thread runs began and
-// ended; the steps of subgraphs too, which run within a step. One a thread; not for use from another.
+// ended; the steps of subgraphs too, which run within a step. With a function to tell them to, it keeps none.
+// One a thread; not for use from another.
 #pragma once
 
 #include <chrono>
+#include <functional>
 #include <memory>
 #include <utility>
 #include <vector>
@@ -21,7 +23,8 @@ class StepRecorder {
     Clock::time_point start = {}, end = {};
   };
 
-  StepRecorder() : outer_(std::exchange(current_, this)) {}
+  explicit StepRecorder(std::function<void(const Record&)> on_end = nullptr)
+      : outer_(std::exchange(current_, this)), on_end_(std::move(on_end)) {}
   ~StepRecorder() { current_ = outer_; }
   StepRecorder(const StepRecorder&) = delete;
   StepRecorder& operator=(const StepRecorder&) = delete;
@@ -32,11 +35,17 @@ class StepRecorder {
   template <class Body>
   void record(const std::shared_ptr<const Plan>& plan, size_t step, const Body& body) {
     const size_t index = records_.size();
-    records_.push_back({plan, step, depth_++});
-    records_[index].start = Clock::now();
+    Record now{plan, step, depth_++};
+    if (!on_end_) records_.push_back(now);
+    now.start = Clock::now();
     body();
-    records_[index].end = Clock::now();
+    now.end = Clock::now();
     --depth_;
+    if (on_end_) {
+      on_end_(now);
+    } else {
+      records_[index] = std::move(now);
+    }
   }
 
   // In the order in which they began.
@@ -45,6 +54,7 @@ class StepRecorder {
  private:
   static inline thread_local StepRecorder* current_ = nullptr;
   StepRecorder* outer_;
+  const std::function<void(const Record&)> on_end_;
   std::vector<Record> records_;
   int depth_ = 0;
 };

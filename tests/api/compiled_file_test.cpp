@@ -190,7 +190,22 @@ TEST_F(CompiledFileTest, IsAModel) {
   EXPECT_TRUE(by_descriptor.is_compiled());
   Session::compile(by_descriptor, {inputs_of(16)}, dir_ / "again.plica", {.session = {.threads = 1}});
   EXPECT_TRUE(slurp(dir_ / "again.plica") == slurp(file_));
-  EXPECT_THROW(Model::parse(slurp(file_)), Error);
+  // A pipe cannot be mapped.
+  int ends[2];
+  ASSERT_EQ(::pipe2(ends, O_CLOEXEC), 0);
+  const std::string beginning = slurp(file_).substr(0, 4096);
+  ASSERT_EQ(::write(ends[1], beginning.data(), beginning.size()), std::ssize(beginning));
+  ::close(ends[1]);
+  for (const auto& load : {std::function([&] { Model::load(ends[0]); }),
+                           std::function([&] { Model::parse(slurp(file_)); })}) {
+    try {
+      load();
+      ADD_FAILURE() << "it was loaded";
+    } catch (const Error& error) {
+      EXPECT_THAT(error.message(), HasSubstr("a compiled file is mapped"));
+    }
+  }
+  ::close(ends[0]);
   // A change of the model does not meet packed weights of the old one.
   Model changed = compiled.dithered(1);
   EXPECT_FALSE(changed.is_compiled());

@@ -12,6 +12,7 @@
 #include <thread>
 
 #include "plica/plica.h"
+#include "tests/api/error_of.h"
 #include "tests/api/model_builder.h"
 
 namespace plica {
@@ -21,18 +22,6 @@ using ::testing::ElementsAre;
 using ::testing::HasSubstr;
 
 constexpr char kDigits[] = PLICA_SOURCE_DIR "/models/digits/digits.onnx";
-
-template <class F>
-Error error_of(F&& f) {
-  try {
-    f();
-  } catch (const Error& error) {
-    EXPECT_EQ(error.message().find('\n'), std::string::npos);
-    return error;
-  }
-  ADD_FAILURE() << "no error";
-  return Error(ErrorCode::internal, "");
-}
 
 TEST(Model, TellsItsInputsAndOutputs) {
   const Model model = Model::load(kDigits);

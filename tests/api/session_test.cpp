@@ -11,6 +11,7 @@
 #include <thread>
 
 #include "plica/plica.h"
+#include "tests/api/error_of.h"
 #include "tests/api/model_builder.h"
 #include "tools/npz.h"
 
@@ -30,18 +31,6 @@ tools::NamedArrays digits_data() {
 }
 
 int64_t best_class(const float* scores) { return std::max_element(scores, scores + 10) - scores; }
-
-template <class F>
-Error error_of(F&& f) {
-  try {
-    f();
-  } catch (const Error& error) {
-    EXPECT_EQ(error.message().find('\n'), std::string::npos);
-    return error;
-  }
-  ADD_FAILURE() << "no error";
-  return Error(ErrorCode::internal, "");
-}
 
 // y = (conv(x) - mean) scale / sqrt(var + epsilon) + bias, by hand for x = 1: conv is 3 and 7.
 TEST(Session, ComputesTheRightNumbers) {

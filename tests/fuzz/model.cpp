@@ -48,6 +48,8 @@ TensorMap inputs_of(const Model& model) {
   int64_t total = 0;
   for (const TensorInfo& info : model.inputs()) {
     if (info.has_default) continue;
+    if (!tools::is_numeric(info.type) && info.type != DataType::string)
+      throw Error(ErrorCode::unsupported, "no values can be made up for an input");
     const Dims dims = Model::concrete_dims(info, {}, kOpenDim);
     double elements = 1;
     for (const int64_t dim : dims) elements *= static_cast<double>(dim);

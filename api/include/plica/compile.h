@@ -14,7 +14,7 @@
 
 #include "plica/session.h"
 
-namespace plica {
+namespace PLICA_API plica {
 
 struct CompileOptions {
   SessionOptions session;    // its `exact`; the choices of `tuning` go into the file

@@ -22,10 +22,12 @@
 #include "plica/report.h"
 #include "plica/tensor.h"
 
-namespace plica {
+namespace PLICA_API plica {
 
 class CompiledFile;
+class CustomOperator;
 struct ModelGraph;
+struct OperatorSpec;
 
 // An input or an output of a model.
 struct TensorInfo {
@@ -133,6 +135,10 @@ class Model {
     return parse(std::as_bytes(std::span(bytes.data(), bytes.size())));
   }
 
+  // An operator that the model uses and Plica does not have (plica/custom_operator.h), for this object and later copies.
+  // Throws invalid_argument when Plica has it.
+  void add_operator(const OperatorSpec& spec, std::shared_ptr<const CustomOperator> op);
+
   // Folds batch norms and simplifies. The model stays ONNX and computes the same, up to the bounds in the
   // report.
   Report optimize() { return optimize(OptimizeOptions()); }
@@ -189,6 +195,8 @@ class Model {
   friend class Session;
   explicit Model(std::shared_ptr<const ModelGraph> graph,
                  std::shared_ptr<const CompiledFile> compiled = nullptr);
+  static Model parse(std::span<const std::byte> bytes, const std::filesystem::path& directory,
+                     std::shared_ptr<const void> owner);
   std::shared_ptr<const ModelGraph> graph_;
   std::shared_ptr<const CompiledFile> compiled_;  // null: of no compiled file
 };

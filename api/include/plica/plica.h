@@ -6,10 +6,12 @@
 //   plica::TensorMap y = session.run({{"input", plica::Tensor::view(pixels, {1, 3, 224, 224})}});
 #pragma once
 
-#include "plica/limits.h"   // IWYU pragma: export
-#include "plica/model.h"    // IWYU pragma: export
-#include "plica/report.h"   // IWYU pragma: export
-#include "plica/session.h"  // IWYU pragma: export
-#include "plica/tensor.h"   // IWYU pragma: export
-#include "plica/tuning.h"   // IWYU pragma: export
-#include "plica/version.h"  // IWYU pragma: export
+#include "plica/compile.h"          // IWYU pragma: export
+#include "plica/custom_operator.h"  // IWYU pragma: export
+#include "plica/limits.h"           // IWYU pragma: export
+#include "plica/model.h"            // IWYU pragma: export
+#include "plica/report.h"           // IWYU pragma: export
+#include "plica/session.h"          // IWYU pragma: export
+#include "plica/tensor.h"           // IWYU pragma: export
+#include "plica/tuning.h"           // IWYU pragma: export
+#include "plica/version.h"          // IWYU pragma: export

@@ -10,7 +10,7 @@
 
 #include "plica/tensor.h"
 
-namespace plica {
+namespace PLICA_API plica {
 
 // Something remarkable about the parameters of a batch norm, as they are before folding.
 struct HealthFinding {

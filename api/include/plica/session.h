@@ -1,22 +1,34 @@
 // Session: runs a Model through oneDNN.
 //
-// Thread safety: run() and plan() are const and safe from many threads at once; each run has its own memory.
+// Thread safety: const functions are safe from many threads at once; each run has its own memory. Copies share plans
+// and packed weights, and a Session may be destroyed while others run() it: what a run needs lives as long as the run.
 // Plans are compiled on first use of a set of input shapes and cached; a Session keeps its model alive, and
-// later changes of the Model object don't reach it. Errors are plica::Error: unsupported (the constructor,
+// later changes of the Model object don't reach it. A process may fork() while no run is under way, and use its
+// sessions in the child. Errors are plica::Error: unsupported (the constructor,
 // naming every operator that Plica lacks), invalid_argument (an input is missing, unknown, or of a wrong type
-// or shape), invalid_model, limit.
+// or shape), invalid_model, limit (memory), cancelled (by the caller, or at the end of the time).
 #pragma once
 
+#include <atomic>
 #include <cstddef>
 #include <filesystem>
+#include <functional>
 #include <memory>
 #include <string>
+#include <string_view>
 #include <vector>
 
 #include "plica/model.h"
 #include "plica/tensor.h"
 
-namespace plica {
+namespace PLICA_API plica {
+
+enum class LogLevel {
+  debug,    // a plan was compiled
+  info,     // a plan was dropped, for there are too many sets of shapes
+  warning,  // something that was asked for is not done: a tuning file that is not used
+};
+std::string_view to_string(LogLevel level);
 
 struct SessionOptions {
   int threads = 0;           // 0: the CPUs that this process may use (affinity, cgroup quota)
@@ -28,6 +40,8 @@ struct SessionOptions {
   // Session::tuning_note() says so; one that can't be read or is broken is an error.
   std::string tuning;
   size_t cached_plans = 64;  // sets of input shapes whose plans are kept; the least recently used goes
+  // Called from the threads that construct and run the session, possibly at once; must not throw.
+  std::function<void(LogLevel level, std::string_view message)> log = {};
 };
 
 int default_threads();  // what 0 threads means here and now
@@ -59,6 +73,30 @@ class Session {
     size_t constant_bytes = 0;     // packed weights
   };
 
+  struct RunOptions {
+    // Memory for outputs by name: tensors (views of arrays, say) that the results are written into, of the types and
+    // dims that come out. Other outputs come in memory of their own.
+    TensorMap outputs = {};
+    // Asked for memory for each output that is not among `outputs`, when its dims are known; an undefined tensor: none.
+    std::function<Tensor(const std::string& name, DataType type, const Dims& dims)> allocate = {};
+    // Memory from either must not overlap inputs or other outputs (invalid_argument); when the run fails, what it holds
+    // is undefined. Elements are computed in place where shapes are known before the run, else copied once.
+
+    const std::atomic<bool>* cancel = nullptr;  // set by any thread: the run ends between two steps, with cancelled
+    double timeout = 0;                         // in seconds; 0: none. Likewise.
+    size_t max_memory = 0;                      // bytes that the run may allocate (plica/limits.h); 0: no bound
+    // After each step, in the thread that runs; times in milliseconds since the beginning of the run.
+    std::function<void(const Step& step, double start, double duration)> on_step = {};
+  };
+
+  // What the session and its copies hold, in bytes.
+  struct Memory {
+    size_t plans = 0;       // how many are kept
+    size_t weights = 0;     // packed for the plans; those of the model itself are not counted
+    size_t workspaces = 0;  // for intermediate tensors, of runs that are over
+    size_t results = 0;     // of results that were dropped; they serve the next ones
+  };
+
   // How long the steps of some runs took.
   struct Profile {
     struct StepRun {
@@ -72,13 +110,11 @@ class Session {
   };
 
   explicit Session(const Model& model, SessionOptions options = {});
-  ~Session();
-  Session(Session&&) noexcept;
-  Session& operator=(Session&&) noexcept;
 
   // Inputs by name, row-major, all that have no default; they are read in place. Outputs by name, owned by
   // the result.
   TensorMap run(const TensorMap& inputs) const;
+  TensorMap run(const TensorMap& inputs, const RunOptions& options) const;
   // How inputs of these shapes are run (their values don't matter, except for inputs that are shapes
   // themselves).
   Plan plan(const TensorMap& inputs) const;
@@ -90,12 +126,15 @@ class Session {
   // (plica/compile.h).
   static CompileReport compile(const Model& model, const std::vector<TensorMap>& inputs,
                                const std::filesystem::path& path, const CompileOptions& options);
+  Memory memory() const;
+  // Gives back to the system what waits for a next run. Plans and weights stay.
+  void trim() const;
   // Why the tuning file is not used; empty when it is, or there is none.
   const std::string& tuning_note() const;
 
  private:
   struct Impl;
-  std::unique_ptr<Impl> impl_;
+  std::shared_ptr<const Impl> impl_;
 };
 
 }  // namespace plica

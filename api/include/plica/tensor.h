@@ -7,12 +7,13 @@
 #include <string_view>
 #include <unordered_map>
 
+#include "engine/core/api.h"
 #include "engine/core/data_type.h"
 #include "engine/core/error.h"
 #include "engine/core/shape.h"
 #include "engine/core/tensor.h"
 
-namespace plica {
+namespace PLICA_API plica {
 
 // Tensors by the names of a model's inputs or outputs.
 using TensorMap = std::unordered_map<std::string, Tensor>;

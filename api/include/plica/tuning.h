@@ -12,7 +12,7 @@
 
 #include "plica/session.h"
 
-namespace plica {
+namespace PLICA_API plica {
 
 // Tuning takes several times the memory of a session. The file keeps what it holds of other models, shapes
 // and threads.
