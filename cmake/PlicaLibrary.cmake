@@ -1,6 +1,6 @@
-# libplica, the library that applications link: all rooms in one, shared (only what api/plica.map names is visible; with
-# a protobuf of its own where that can be linked statically, so that a second copy in the process is no matter) and
-# static; the headers as they are installed; and what finds them: a CMake package, a pkg-config file.
+# libplica, the library that applications link: all rooms in one, shared (only what api/plica.map names is visible, so
+# that a second copy of ONNX's messages in the process is no matter) and static; the headers as they are installed; and
+# what finds them: a CMake package, a pkg-config file.
 include(GNUInstallDirs)
 include(CMakePackageConfigHelpers)
 
@@ -29,7 +29,7 @@ set(objects)
 foreach(room IN LISTS rooms)
   list(APPEND objects $<TARGET_OBJECTS:${room}>)
 endforeach()
-set(dependencies fmt::fmt OpenMP::OpenMP_CXX OneDNN::OneDNN RE2::RE2)
+set(dependencies fmt::fmt OpenMP::OpenMP_CXX OneDNN::OneDNN RE2::RE2 protobuf::libprotobuf-lite)
 set(installed)
 
 function(plica_library_properties target)
@@ -45,10 +45,7 @@ if(PLICA_BUILD_SHARED)
   set(map ${PROJECT_SOURCE_DIR}/api/plica.map)
   set_target_properties(plica_shared PROPERTIES
     EXPORT_NAME plica VERSION ${PROJECT_VERSION} SOVERSION ${PLICA_SOVERSION} LINK_DEPENDS ${map})
-  find_library(PLICA_STATIC_PROTOBUF libprotobuf-lite.a)
-  mark_as_advanced(PLICA_STATIC_PROTOBUF)
-  target_link_libraries(plica_shared PRIVATE
-    ${dependencies} $<IF:$<BOOL:${PLICA_STATIC_PROTOBUF}>,${PLICA_STATIC_PROTOBUF},protobuf::libprotobuf-lite>)
+  target_link_libraries(plica_shared PRIVATE ${dependencies})
   target_link_options(plica_shared PRIVATE -Wl,--version-script=${map} -Wl,--gc-sections)
   if(NOT PLICA_SANITIZE AND NOT PLICA_FUZZ)
     target_link_options(plica_shared PRIVATE -Wl,--no-undefined)
@@ -61,7 +58,7 @@ if(PLICA_BUILD_STATIC)
   add_library(plica::static ALIAS plica_static)
   plica_library_properties(plica_static)
   set_target_properties(plica_static PROPERTIES EXPORT_NAME static)
-  target_link_libraries(plica_static PRIVATE ${dependencies} protobuf::libprotobuf-lite)
+  target_link_libraries(plica_static PRIVATE ${dependencies})
   if(NOT PLICA_BUILD_SHARED)
     add_library(plica::plica ALIAS plica_static)
   endif()

@@ -120,6 +120,15 @@ bool pnm_numbers_fit(std::string_view text) {
   return true;
 }
 
+// Whether a BMP of so many pixels has the bytes of its rows. stb_image reads zeros behind the end, one by one: a header
+// of 54 bytes would be the work of a large picture.
+bool bmp_is_whole(std::span<const uint8_t> bytes, int64_t width, int64_t height) {
+  constexpr size_t kHeaderSize = 14, kCoreHeader = 12;
+  const auto number = [&](size_t at) { return at + 1 < bytes.size() ? bytes[at] | bytes[at + 1] << 8 : 0; };
+  const int64_t bits = number(number(kHeaderSize) == kCoreHeader ? 24 : 28);
+  return (width * bits + 31) / 32 * 4 * height <= std::ssize(bytes);
+}
+
 }  // namespace
 
 std::optional<Picture> decode_picture(std::span<const uint8_t> bytes) {
@@ -136,6 +145,7 @@ std::optional<Picture> decode_picture(std::span<const uint8_t> bytes) {
     return std::nullopt;
   const int64_t pixels = int64_t{width} * height;
   require(pixels <= kMostPixels, ErrorCode::limit, "a picture of {} x {} pixels", width, height);
+  if (text.starts_with("BM") && !bmp_is_whole(bytes, width, height)) return std::nullopt;
   // The largest buffer is a PNG's unpacked rows: up to 8 bytes a pixel and one a row; stb doubles it as it
   // grows.
   allocation_limit = static_cast<size_t>(pixels + height) * 16 + (size_t{1} << 20);

@@ -115,6 +115,8 @@ class Interpreter : public BodyRunner {
   }
 
   std::vector<Tensor> run(const Graph& body, std::vector<Tensor> inputs) const override {
+    require(inputs.size() == body.inputs().size(), ErrorCode::invalid_model, "subgraph {} has {} inputs, expected {}",
+            quoted(body.name), body.inputs().size(), inputs.size());
     Interpreter inner(this);
     for (size_t i = 0; i < inputs.size(); ++i) inner.set(body.inputs()[i], std::move(inputs[i]));
     return inner.run_graph(body);

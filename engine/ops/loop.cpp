@@ -25,22 +25,32 @@ bool truth(const Tensor& condition) {
 
 // ---- If
 
-void infer_if(InferContext& context) {
-  const Graph* branches[] = {&context.attributes().graph("then_branch"),
-                             &context.attributes().graph("else_branch")};
-  for (const Graph* branch : branches) {
-    require(std::ssize(branch->outputs()) == context.num_outputs(), ErrorCode::invalid_model,
-            "branch {} has {} outputs, the node {}", quoted(branch->name), branch->outputs().size(),
-            context.num_outputs());
+struct Branches {
+  const Graph *then_branch, *else_branch;
+
+  template <class Context>
+  explicit Branches(const Context& context)
+      : then_branch(&context.attributes().graph("then_branch")),
+        else_branch(&context.attributes().graph("else_branch")) {
+    for (const Graph* branch : {then_branch, else_branch}) {
+      require(std::ssize(branch->outputs()) == context.num_outputs(), ErrorCode::invalid_model,
+              "branch {} has {} outputs, the node {}", quoted(branch->name), branch->outputs().size(),
+              context.num_outputs());
+    }
   }
+  const Graph& of(const Tensor& condition) const { return truth(condition) ? *then_branch : *else_branch; }
+};
+
+void infer_if(InferContext& context) {
+  const Branches branches(context);
   if (const Tensor* condition = context.input_constant(0)) {
-    context.outputs() = context.infer_body(truth(*condition) ? *branches[0] : *branches[1], {});
+    context.outputs() = context.infer_body(branches.of(*condition), {});
     return;
   }
   // A branch that is never taken for these shapes need not be valid for them.
   std::vector<std::vector<Facts>> outcomes;
   std::exception_ptr fault;
-  for (const Graph* branch : branches) {
+  for (const Graph* branch : {branches.then_branch, branches.else_branch}) {
     try {
       outcomes.push_back(context.infer_body(*branch, {}));
     } catch (const Error& e) {
@@ -56,10 +66,9 @@ void infer_if(InferContext& context) {
 }
 
 void evaluate_if(EvaluateContext& context) {
-  const Graph& body = context.attributes().graph(truth(context.input(0)) ? "then_branch" : "else_branch");
-  std::vector<Tensor> outputs = context.run_body(body, {});
+  std::vector<Tensor> outputs = context.run_body(Branches(context).of(context.input(0)), {});
   for (int i = 0; i < context.num_outputs(); ++i)
-    context.set_output(i, std::move(outputs.at(static_cast<size_t>(i))));
+    context.set_output(i, std::move(outputs[static_cast<size_t>(i)]));
 }
 
 // ---- Loop

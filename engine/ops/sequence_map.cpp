@@ -8,10 +8,16 @@
 namespace plica {
 namespace {
 
-void infer_sequence_map(InferContext& context) {
+template <class Context>
+const Graph& body_of(const Context& context) {
   const Graph& body = context.attributes().graph("body");
   require(std::ssize(body.outputs()) == context.num_outputs(), ErrorCode::invalid_model,
           "the body has {} outputs, the node {}", body.outputs().size(), context.num_outputs());
+  return body;
+}
+
+void infer_sequence_map(InferContext& context) {
+  const Graph& body = body_of(context);
   std::vector<Type> inputs;
   for (int i = 0; i < context.num_inputs(); ++i) {
     const Type& type = context.input(i).type;
@@ -23,7 +29,7 @@ void infer_sequence_map(InferContext& context) {
 }
 
 void evaluate_sequence_map(EvaluateContext& context) {
-  const Graph& body = context.attributes().graph("body");
+  const Graph& body = body_of(context);
   const int64_t length = context.input(0).size();
   for (int i = 1; i < context.num_inputs(); ++i) {
     const Tensor& in = context.input(i);
@@ -38,7 +44,7 @@ void evaluate_sequence_map(EvaluateContext& context) {
       inputs.push_back(in.type() == DataType::sequence ? in.elements()[static_cast<size_t>(at)] : in);
     }
     std::vector<Tensor> outputs = context.run_body(body, std::move(inputs));
-    for (size_t i = 0; i < results.size(); ++i) results[i].push_back(std::move(outputs.at(i)));
+    for (size_t i = 0; i < results.size(); ++i) results[i].push_back(std::move(outputs[i]));
   }
   for (int i = 0; i < context.num_outputs(); ++i) {
     context.set_output(i, Tensor::container(DataType::sequence, std::move(results[static_cast<size_t>(i)])));

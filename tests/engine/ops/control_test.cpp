@@ -71,6 +71,31 @@ TEST(Control, IfTakesABranch) {
   EXPECT_EQ(to_string(type_of(m, infer_graph(m.model.graph, known), 0)), "float32[2]");
 }
 
+// Inference does not come before a kernel that runs subgraphs.
+TEST(Control, SubgraphsMustHaveTheNodesOutputs) {
+  Model m;
+  Value* cond = m.main.input("cond", DataType::boolean, Shape{});
+  Node* node = m.main.node("If", {cond}, {"y", "z"});
+  for (const char* branch : {"then_branch", "else_branch"}) {
+    Build body = m.body(node, branch);
+    body.output(body.op("Identity", {cond}));
+  }
+  m.main.output(node->output(1));
+  expect_error([&] { evaluate(m, {{"cond", Tensor::scalar(true)}}); }, ErrorCode::invalid_model,
+               "has 1 outputs, the node 2");
+
+  for (const bool outputs : {true, false}) {
+    Model map;
+    Value* s = map.main.op("SequenceConstruct", {map.main.input("x", DataType::float32, Shape{2})});
+    Node* each = outputs ? map.main.node("SequenceMap", {s}, {"y", "z"}) : map.main.node("SequenceMap", {s, s}, {"y"});
+    Build body = map.body(each, "body");
+    body.output(body.op("Identity", {body.input("element", DataType::float32)}));
+    map.main.output(each->output(0));
+    expect_error([&] { evaluate(map, {{"x", Tensor::vector({1.f, 2.f})}}); }, ErrorCode::invalid_model,
+                 outputs ? "has 1 outputs, the node 2" : "has 1 inputs, expected 2");
+  }
+}
+
 TEST(Control, IfNeedsOneBool) {
   Model m;
   build_if(m);
