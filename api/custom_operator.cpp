@@ -18,8 +18,8 @@ std::optional<T> attribute(const Node& node, std::string_view name, std::string_
   const Attribute* found = node.attributes().find(name);
   if (!found) return std::nullopt;
   const T* value = std::get_if<T>(&found->value);
-  require(value != nullptr, ErrorCode::invalid_model, "attribute {} is of type {}, the operator takes {}", quoted(name),
-          to_string(type_of(found->value)), type);
+  require(value != nullptr, ErrorCode::invalid_model, "attribute {} is of type {}, the operator takes {}",
+          quoted(name), to_string(type_of(found->value)), type);
   return *value;
 }
 
@@ -29,7 +29,11 @@ std::optional<std::vector<T>> list_attribute(const Node& node, std::string_view 
   const Attribute* found = node.attributes().find(name);
   if (found && std::visit(
                    [](const auto& value) {
-                     if constexpr (requires { value.empty(); value.push_back(value.front()); }) return value.empty();
+                     if constexpr (requires {
+                                     value.empty();
+                                     value.push_back(value.front());
+                                   })
+                       return value.empty();
                      return false;
                    },
                    found->value)) {
@@ -39,7 +43,8 @@ std::optional<std::vector<T>> list_attribute(const Node& node, std::string_view 
 }
 
 void check_index(int i, int count, const char* what) {
-  require(0 <= i && i < count, ErrorCode::invalid_argument, "there is no {} {}: the node has {}", what, i, count);
+  require(0 <= i && i < count, ErrorCode::invalid_argument, "there is no {} {}: the node has {}", what, i,
+          count);
 }
 
 class Kernel : public CustomKernel {
@@ -120,17 +125,20 @@ const Tensor& ComputeCall::input(int i) const {
 Tensor& ComputeCall::output(int i) {
   check_index(i, outputs(), "output");
   Tensor& output = context_.output(i);
-  require(output.defined(), ErrorCode::invalid_argument, "the shape of output {} is not known: allocate() makes it", i);
+  require(output.defined(), ErrorCode::invalid_argument,
+          "the shape of output {} is not known: allocate() makes it", i);
   return output;
 }
 Tensor& ComputeCall::allocate(int i, DataType type, Dims dims) {
   check_index(i, outputs(), "output");
   const Tensor& known = context_.output(i);
   require(!known.defined() || (known.type() == type && known.dims() == dims), ErrorCode::invalid_argument,
-          "output {} is {} by infer(), and {}{} by compute()", i, to_string(known), to_string(type), to_string(dims));
+          "output {} is {} by infer(), and {}{} by compute()", i, to_string(known), to_string(type),
+          to_string(dims));
   return context_.allocate(i, type, std::move(dims));
 }
-void ComputeCall::parallel_for(int64_t count, int64_t grain, const std::function<void(int64_t, int64_t)>& body) const {
+void ComputeCall::parallel_for(int64_t count, int64_t grain,
+                               const std::function<void(int64_t, int64_t)>& body) const {
   plica::parallel_for(count, grain, body);
 }
 
@@ -143,8 +151,9 @@ void Model::add_operator(const OperatorSpec& spec, std::shared_ptr<const CustomO
   def.min_outputs = spec.min_outputs;
   def.max_outputs = spec.max_outputs;
   def.deterministic = spec.deterministic;
-  auto operators = CustomOperators::with(graph_->custom_operators.get(), spec.domain, spec.name, std::move(def),
-                                         op ? std::make_shared<Kernel>(std::move(op)) : nullptr);
+  auto operators =
+      CustomOperators::with(graph_->custom_operators.get(), spec.domain, spec.name, std::move(def),
+                            op ? std::make_shared<Kernel>(std::move(op)) : nullptr);
   auto graph = graph_->clone();
   graph->custom_operators = std::move(operators);
   graph_ = std::move(graph);

@@ -1,5 +1,5 @@
-// A loop like a camera's: frames whose number changes, results in one buffer of the application's, a deadline for each,
-// and memory given back when the loop pauses.
+// A loop like a camera's: frames whose number changes, results in one buffer of the application's, a deadline
+// for each, and memory given back when the loop pauses.
 //
 //     camera MODEL.onnx [FRAMES]
 #include <plica/plica.h>
@@ -21,16 +21,17 @@ int main(int argc, char** argv) try {
   const std::string input = model.inputs().at(0).name, output = model.outputs().at(0).name;
 
   // Plans are kept by input shapes: as many as there are sizes in use.
-  const plica::Session session(model, {.cached_plans = 8, .log = [](plica::LogLevel, std::string_view message) {
-                                         std::cerr << message << "\n";
-                                       }});
+  const plica::Session session(
+      model, {.cached_plans = 8,
+              .log = [](plica::LogLevel, std::string_view message) { std::cerr << message << "\n"; }});
   std::vector<float> pixels(8 * 64), scores(8 * 10);
   using Clock = std::chrono::steady_clock;
   Clock::duration slowest{};
   int64_t seen = 0;
   for (int frame = 0; frame < frames; ++frame) {
     const int64_t objects = 1 + frame * 7 % 4;  // found in this frame, say
-    for (size_t i = 0; i < pixels.size(); ++i) pixels[i] = static_cast<float>((i * 31 + static_cast<size_t>(frame)) % 97) / 97;
+    for (size_t i = 0; i < pixels.size(); ++i)
+      pixels[i] = static_cast<float>((i * 31 + static_cast<size_t>(frame)) % 97) / 97;
     const auto start = Clock::now();
     try {
       // Both are views: nothing is copied, and nothing is allocated once all sizes have been seen.
@@ -44,7 +45,8 @@ int main(int argc, char** argv) try {
     if (frame >= 8) slowest = std::max(slowest, Clock::now() - start);
   }
   std::printf("%d frames, %lld objects\n", frames, static_cast<long long>(seen));
-  std::fprintf(stderr, "the slowest frame took %.2f ms\n", std::chrono::duration<double, std::milli>(slowest).count());
+  std::fprintf(stderr, "the slowest frame took %.2f ms\n",
+               std::chrono::duration<double, std::milli>(slowest).count());
 
   session.trim();
   const plica::Session::Memory memory = session.memory();

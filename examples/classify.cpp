@@ -20,15 +20,17 @@ plica::Tensor read_pgm(const std::string& path) {
   std::ifstream file(path, std::ios::binary);
   std::string magic;
   int64_t width = 0, height = 0, most = 0;
-  if (!(file >> magic >> width >> height >> most) || magic != "P5" || most != 255 || width < 1 || height < 1 ||
-      width > 10'000 || height > 10'000)
+  if (!(file >> magic >> width >> height >> most) || magic != "P5" || most != 255 || width < 1 ||
+      height < 1 || width > 10'000 || height > 10'000)
     throw std::runtime_error(path + " is no PGM with 8 bits a pixel");
   file.get();
   std::vector<char> bytes(static_cast<size_t>(width * height));
-  if (!file.read(bytes.data(), static_cast<std::streamsize>(bytes.size()))) throw std::runtime_error(path + " is cut");
+  if (!file.read(bytes.data(), static_cast<std::streamsize>(bytes.size())))
+    throw std::runtime_error(path + " is cut");
   plica::Tensor image(plica::DataType::float32, {1, 1, height, width});
-  std::ranges::transform(bytes, image.mutable_data<float>(),
-                         [](char byte) { return static_cast<float>(static_cast<unsigned char>(byte)) / 255; });
+  std::ranges::transform(bytes, image.mutable_data<float>(), [](char byte) {
+    return static_cast<float>(static_cast<unsigned char>(byte)) / 255;
+  });
   return image;
 }
 

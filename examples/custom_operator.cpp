@@ -1,4 +1,5 @@
-// An operator of the application's own: the model says com.example.Swirl, which no runtime has. Here it is y = x sin(x).
+// An operator of the application's own: the model says com.example.Swirl, which no runtime has. Here it is y
+// = x sin(x).
 //
 //     custom_operator
 //
@@ -24,7 +25,8 @@ class Swirl : public plica::CustomOperator {
     const auto x = call.input(0).values<float>();
     const auto y = call.output(0).mutable_values<float>();
     call.parallel_for(static_cast<int64_t>(x.size()), 4096, [&](int64_t begin, int64_t end) {
-      for (auto i = static_cast<size_t>(begin); i < static_cast<size_t>(end); ++i) y[i] = x[i] * std::sin(frequency * x[i]);
+      for (auto i = static_cast<size_t>(begin); i < static_cast<size_t>(end); ++i)
+        y[i] = x[i] * std::sin(frequency * x[i]);
     });
   }
 };
@@ -33,7 +35,9 @@ class Swirl : public plica::CustomOperator {
 std::string field(int number, const std::string& body) {
   return std::string{static_cast<char>(number << 3 | 2), static_cast<char>(body.size())} + body;
 }
-std::string integer(int number, int value) { return {static_cast<char>(number << 3), static_cast<char>(value)}; }
+std::string integer(int number, int value) {
+  return {static_cast<char>(number << 3), static_cast<char>(value)};
+}
 
 std::string tensor_value(const std::string& name) {  // ValueInfoProto: float32[4]
   const std::string shape = field(1, integer(1, 4));
@@ -43,16 +47,18 @@ std::string tensor_value(const std::string& name) {  // ValueInfoProto: float32[
 std::string model_bytes() {
   const std::string swirl = field(1, "x") + field(2, "s") + field(4, "Swirl") + field(7, "com.example");
   const std::string relu = field(1, "s") + field(2, "y") + field(4, "Relu");
-  const std::string graph =
-      field(1, swirl) + field(1, relu) + field(2, "example") + field(11, tensor_value("x")) + field(12, tensor_value("y"));
-  return integer(1, 8) + field(8, integer(2, 17)) + field(8, field(1, "com.example") + integer(2, 1)) + field(7, graph);
+  const std::string graph = field(1, swirl) + field(1, relu) + field(2, "example") +
+                            field(11, tensor_value("x")) + field(12, tensor_value("y"));
+  return integer(1, 8) + field(8, integer(2, 17)) + field(8, field(1, "com.example") + integer(2, 1)) +
+         field(7, graph);
 }
 
 }  // namespace
 
 int main() try {
   plica::Model model = plica::Model::parse(model_bytes());
-  for (const plica::Finding& finding : model.check()) std::cerr << "before: " << finding.node << " " << finding.message << "\n";
+  for (const plica::Finding& finding : model.check())
+    std::cerr << "before: " << finding.node << " " << finding.message << "\n";
   model.add_operator({.domain = "com.example", .name = "Swirl", .max_inputs = 1}, std::make_shared<Swirl>());
 
   const plica::Session session(model);

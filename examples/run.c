@@ -1,5 +1,5 @@
-/* Runs a model from C: loads it, folds its batch norms, runs it on zeros of the sizes that it takes (1 for those that it
- * leaves open), and prints what comes out.
+/* Runs a model from C: loads it, folds its batch norms, runs it on zeros of the sizes that it takes (1 for
+ * those that it leaves open), and prints what comes out.
  *
  *     run_c MODEL.onnx
  */
@@ -42,7 +42,8 @@ int main(int argc, char** argv) {
   if (plica_tensor_create(input.type, dims, (size_t)input.rank, &x) != PLICA_OK) return fail("input");
   memset(plica_tensor_mutable_data(x), 0, plica_tensor_bytes(x));
   inputs[0] = x;
-  if (plica_session_run(session, NULL, &input.name, inputs, 1, &output.name, &y, 1) != PLICA_OK) return fail("run");
+  if (plica_session_run(session, NULL, &input.name, inputs, 1, &output.name, &y, 1) != PLICA_OK)
+    return fail("run");
   if (plica_tensor_type(y) == PLICA_FLOAT32) {
     values = plica_tensor_data(y);
     for (i = 0; i < plica_tensor_elements(y) && i < 10; ++i) printf("%.4f\n", (double)values[i]);

@@ -1,5 +1,6 @@
-// Many threads on one session, as in a server: each request is run by the thread that took it. For throughput, each run
-// uses one CPU; one session is shared, so that weights are there once. Ctrl-C ends the runs that are under way.
+// Many threads on one session, as in a server: each request is run by the thread that took it. For
+// throughput, each run uses one CPU; one session is shared, so that weights are there once. Ctrl-C ends the
+// runs that are under way.
 //
 //     threads MODEL.onnx [THREADS] [REQUESTS]
 #include <plica/plica.h>

@@ -2,7 +2,6 @@
 
 #include "engine/core/limits.h"
 #include "engine/ops/declared_type.h"
-#include "engine/ops/table.h"
 
 namespace plica {
 namespace {
@@ -38,6 +37,7 @@ int ModelFacts::rank_of(const Value* value) const {
 
 void ModelFacts::infer(const ModelGraph& model, bool check_declared) {
   map_.clear();
+  faulty_.clear();
   check_declared_ = check_declared;
   infer(model.graph);
   for (const auto& function : model.functions) infer(function->graph);
@@ -70,6 +70,7 @@ void ModelFacts::infer(const Node& node) {
       outputs = is_quantization(node) ? infer_node(node, inputs) : infer_values(node, inputs, kSmall, &outer);
     } catch (const Error& error) {
       if (ends_work(error)) throw;
+      faulty_.insert(&node);
     }
   }
   outputs.resize(static_cast<size_t>(node.num_outputs()));

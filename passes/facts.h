@@ -6,9 +6,11 @@
 #pragma once
 
 #include <unordered_map>
+#include <unordered_set>
 
 #include "engine/graph/model_graph.h"
 #include "engine/ops/infer.h"
+#include "engine/ops/table.h"
 
 namespace plica {
 
@@ -23,6 +25,10 @@ class ModelFacts {
 
   // Facts that say nothing when the value is not known.
   const Facts& of(const Value* value) const;
+  // Whether the node is what its operator's definition says, as far as the model was when it was inferred: its inputs
+  // are there, its attributes are known and of their types, nothing contradicts. A rule may then read what the
+  // definition promises; the optimizer meets other nodes too, for a model is checked only when it is run.
+  bool is_sound(const Node& node) const { return find_op(node) && !faulty_.contains(&node); }
   // The rank, or -1.
   int rank_of(const Value* value) const;
 
@@ -35,6 +41,7 @@ class ModelFacts {
 
   bool check_declared_ = false;
   std::unordered_map<const Value*, Facts> map_;
+  std::unordered_set<const Node*> faulty_;
 };
 
 }  // namespace plica

@@ -247,7 +247,8 @@ AxisOrder inverse(const AxisOrder& order) {
 }
 
 std::optional<Reordered> reordered(const Node& node, const AxisOrder& order, const RuleContext& context) {
-  if (!node.domain().empty() || !node.has_input(0) || !node.has_output(0) || has_attribute_references(node))
+  if (!node.domain().empty() || !node.has_input(0) || !node.has_output(0) || has_attribute_references(node) ||
+      !context.facts.is_sound(node))
     return std::nullopt;
   auto r = reordered_by_operator(node, order, context);
   if (!r) return r;

@@ -79,13 +79,20 @@ thread_local std::string last_error;
 
 plica_status status_of(ErrorCode code) {
   switch (code) {
-    case ErrorCode::invalid_model: return PLICA_INVALID_MODEL;
-    case ErrorCode::unsupported: return PLICA_UNSUPPORTED;
-    case ErrorCode::invalid_argument: return PLICA_INVALID_ARGUMENT;
-    case ErrorCode::io: return PLICA_IO;
-    case ErrorCode::limit: return PLICA_LIMIT;
-    case ErrorCode::cancelled: return PLICA_CANCELLED;
-    case ErrorCode::internal: break;
+    case ErrorCode::invalid_model:
+      return PLICA_INVALID_MODEL;
+    case ErrorCode::unsupported:
+      return PLICA_UNSUPPORTED;
+    case ErrorCode::invalid_argument:
+      return PLICA_INVALID_ARGUMENT;
+    case ErrorCode::io:
+      return PLICA_IO;
+    case ErrorCode::limit:
+      return PLICA_LIMIT;
+    case ErrorCode::cancelled:
+      return PLICA_CANCELLED;
+    case ErrorCode::internal:
+      break;
   }
   return PLICA_INTERNAL;
 }
@@ -131,8 +138,8 @@ plica_status make(Handle** out, const Make& body) noexcept {
   });
 }
 
-// A struct of the caller's, whose version may know fewer or more members. Those that it does not know are 0; those that
-// this library does not know must be.
+// A struct of the caller's, whose version may know fewer or more members. Those that it does not know are 0;
+// those that this library does not know must be.
 template <class Struct>
 Struct read_struct(const Struct* given) {
   Struct own;
@@ -164,7 +171,8 @@ void write_struct(const Struct& from, Struct* to) {
 
 DataType type_of(plica_type type) {
   const auto found = plica::data_type_from_onnx(type);
-  require(found.has_value(), ErrorCode::invalid_argument, "there is no element type {}", static_cast<int>(type));
+  require(found.has_value(), ErrorCode::invalid_argument, "there is no element type {}",
+          static_cast<int>(type));
   return *found;
 }
 
@@ -177,15 +185,15 @@ Dims dims_of(const int64_t* dims, size_t rank) {
 
 // `view` makes a tensor of them.
 template <class View>
-std::unique_ptr<plica_tensor> view_of(plica_type type, const int64_t* dims, size_t rank, const void* data, size_t size,
-                                      const View& view) {
+std::unique_ptr<plica_tensor> view_of(plica_type type, const int64_t* dims, size_t rank, const void* data,
+                                      size_t size, const View& view) {
   const DataType element = type_of(type);
   require(element != DataType::string, ErrorCode::invalid_argument,
           "strings can't be viewed: plica_tensor_of_strings copies them");
   Dims shape = dims_of(dims, rank);
   const size_t needed = plica::bytes_of(element, plica::checked_elements(shape));
-  require(size == needed, ErrorCode::invalid_argument, "{}{} takes {} bytes, not {}", to_string(element),
-          to_string(shape), needed, size);
+  require(size == needed, ErrorCode::invalid_argument, "{}{} takes {} bytes, not {}", plica::to_string(element),
+          plica::to_string(shape), needed, size);
   require(data != nullptr || size == 0, ErrorCode::invalid_argument, "the data are NULL");
   return std::make_unique<plica_tensor>(plica_tensor{view(element, std::move(shape))});
 }
@@ -196,7 +204,8 @@ std::vector<std::string> list_of(const char* const* names) {
   return out;
 }
 
-plica_status info_at(const std::vector<std::unique_ptr<Info>>& infos, size_t index, plica_value_info* out) noexcept {
+plica_status info_at(const std::vector<std::unique_ptr<Info>>& infos, size_t index,
+                     plica_value_info* out) noexcept {
   return guarded([&] {
     require(index < infos.size(), ErrorCode::invalid_argument, "there are {} of them, none has the number {}",
             infos.size(), index);
@@ -224,8 +233,8 @@ plica::Session::RunOptions run_options_of(const plica_run_options& from) {
     options.allocate = [from](const std::string& name, DataType type, const Dims& dims) {
       if (holds_objects(type)) return Tensor();
       const size_t bytes = plica::bytes_of(type, plica::checked_elements(dims));
-      void* memory =
-          from.allocate(from.user, name.c_str(), static_cast<plica_type>(type), dims.data(), dims.size(), bytes);
+      void* memory = from.allocate(from.user, name.c_str(), static_cast<plica_type>(type), dims.data(),
+                                   dims.size(), bytes);
       return memory ? Tensor::view(type, dims, memory) : Tensor();
     };
   }
@@ -245,15 +254,24 @@ const char* plica_last_error(void) { return last_error.c_str(); }
 
 const char* plica_status_name(plica_status status) {
   switch (status) {
-    case PLICA_OK: return "ok";
-    case PLICA_INVALID_MODEL: return "invalid_model";
-    case PLICA_UNSUPPORTED: return "unsupported";
-    case PLICA_INVALID_ARGUMENT: return "invalid_argument";
-    case PLICA_IO: return "io";
-    case PLICA_LIMIT: return "limit";
-    case PLICA_CANCELLED: return "cancelled";
-    case PLICA_INTERNAL: return "internal";
-    case PLICA_OUT_OF_MEMORY: return "out_of_memory";
+    case PLICA_OK:
+      return "ok";
+    case PLICA_INVALID_MODEL:
+      return "invalid_model";
+    case PLICA_UNSUPPORTED:
+      return "unsupported";
+    case PLICA_INVALID_ARGUMENT:
+      return "invalid_argument";
+    case PLICA_IO:
+      return "io";
+    case PLICA_LIMIT:
+      return "limit";
+    case PLICA_CANCELLED:
+      return "cancelled";
+    case PLICA_INTERNAL:
+      return "internal";
+    case PLICA_OUT_OF_MEMORY:
+      return "out_of_memory";
   }
   return "unknown";
 }
@@ -274,16 +292,18 @@ plica_status plica_tensor_create(plica_type type, const int64_t* dims, size_t ra
 plica_status plica_tensor_view(plica_type type, const int64_t* dims, size_t rank, void* data, size_t size,
                                plica_tensor** tensor) {
   return make(tensor, [&] {
-    return view_of(type, dims, rank, data, size,
-                   [&](DataType element, Dims shape) { return Tensor::view(element, std::move(shape), data); });
+    return view_of(type, dims, rank, data, size, [&](DataType element, Dims shape) {
+      return Tensor::view(element, std::move(shape), data);
+    });
   });
 }
 
-plica_status plica_tensor_view_const(plica_type type, const int64_t* dims, size_t rank, const void* data, size_t size,
-                                     plica_tensor** tensor) {
+plica_status plica_tensor_view_const(plica_type type, const int64_t* dims, size_t rank, const void* data,
+                                     size_t size, plica_tensor** tensor) {
   return make(tensor, [&] {
-    return view_of(type, dims, rank, data, size,
-                   [&](DataType element, Dims shape) { return Tensor::view(element, std::move(shape), data); });
+    return view_of(type, dims, rank, data, size, [&](DataType element, Dims shape) {
+      return Tensor::view(element, std::move(shape), data);
+    });
   });
 }
 
@@ -303,7 +323,9 @@ plica_status plica_tensor_of_strings(const int64_t* dims, size_t rank, const cha
 
 void plica_tensor_free(plica_tensor* tensor) { delete tensor; }
 
-plica_type plica_tensor_type(const plica_tensor* tensor) { return static_cast<plica_type>(tensor->value.type()); }
+plica_type plica_tensor_type(const plica_tensor* tensor) {
+  return static_cast<plica_type>(tensor->value.type());
+}
 size_t plica_tensor_rank(const plica_tensor* tensor) { return tensor->value.dims().size(); }
 const int64_t* plica_tensor_dims(const plica_tensor* tensor) { return tensor->value.dims().data(); }
 int64_t plica_tensor_elements(const plica_tensor* tensor) { return tensor->value.size(); }
@@ -314,7 +336,8 @@ const void* plica_tensor_data(const plica_tensor* tensor) {
 }
 
 void* plica_tensor_mutable_data(plica_tensor* tensor) {
-  return holds_objects(tensor->value.type()) || tensor->value.is_const() ? nullptr : tensor->value.mutable_raw();
+  return holds_objects(tensor->value.type()) || tensor->value.is_const() ? nullptr
+                                                                         : tensor->value.mutable_raw();
 }
 
 const char* plica_tensor_string(const plica_tensor* tensor, size_t index, size_t* length) {
@@ -398,7 +421,8 @@ plica_status plica_model_output(const plica_model* model, size_t index, plica_va
 
 const char* plica_model_metadata(const plica_model* model, const char* key) {
   const auto& all = model->value.metadata();
-  const auto found = std::find_if(all.begin(), all.end(), [&](const auto& entry) { return entry.first == key; });
+  const auto found =
+      std::find_if(all.begin(), all.end(), [&](const auto& entry) { return entry.first == key; });
   return found == all.end() ? nullptr : found->second.c_str();
 }
 
@@ -433,8 +457,9 @@ void plica_cancel_reset(plica_cancel* cancel) { cancel->is_set = false; }
 void plica_cancel_free(plica_cancel* cancel) { delete cancel; }
 
 plica_status plica_session_run(const plica_session* session, const plica_run_options* options,
-                               const char* const* input_names, const plica_tensor* const* inputs, size_t num_inputs,
-                               const char* const* output_names, plica_tensor** outputs, size_t num_outputs) {
+                               const char* const* input_names, const plica_tensor* const* inputs,
+                               size_t num_inputs, const char* const* output_names, plica_tensor** outputs,
+                               size_t num_outputs) {
   return guarded([&] {
     not_null(session);
     const plica_session alive = *session;  // it may be freed while this runs
@@ -472,7 +497,8 @@ plica_status plica_session_memory(const plica_session* session, plica_memory* me
   return guarded([&] {
     not_null(session);
     const plica::Session::Memory now = session->value.memory();
-    write_struct(plica_memory{sizeof(plica_memory), now.plans, now.weights, now.workspaces, now.results}, memory);
+    write_struct(plica_memory{sizeof(plica_memory), now.plans, now.weights, now.workspaces, now.results},
+                 memory);
   });
 }
 

@@ -100,9 +100,9 @@ std::optional<Picture> decode_jpeg(stbi__context& source) {
   return picture;
 }
 
-// Whether width, height and largest value of a PNM have at most nine digits: stb_image adds up more of them
-// into an int.
-bool pnm_numbers_fit(std::string_view text) {
+// The bytes behind the header of a PNM. Nothing when width, height or largest value have more than nine digits:
+// stb_image adds those up into an int.
+std::optional<size_t> pnm_body_size(std::string_view text) {
   constexpr std::string_view kSpace = " \t\n\v\f\r", kDigits = "0123456789";
   constexpr size_t kMostDigits = 9;
   text.remove_prefix(std::min<size_t>(2, text.size()));
@@ -114,19 +114,31 @@ bool pnm_numbers_fit(std::string_view text) {
       skip(text.find_first_not_of(kSpace));
     }
     const size_t digits = std::min(text.find_first_not_of(kDigits), text.size());
-    if (digits > kMostDigits) return false;
+    if (digits > kMostDigits) return std::nullopt;
     skip(digits);
   }
-  return true;
+  skip(1);
+  return text.size();
 }
 
-// Whether a BMP of so many pixels has the bytes of its rows. stb_image reads zeros behind the end, one by one: a header
-// of 54 bytes would be the work of a large picture.
-bool bmp_is_whole(std::span<const uint8_t> bytes, int64_t width, int64_t height) {
-  constexpr size_t kHeaderSize = 14, kCoreHeader = 12;
+// Whether there are as many bytes as a picture of this size takes at least. Behind the end stb_image reads zeros, or
+// leaves memory as it was: a header of 54 bytes would be the work of a large picture.
+bool may_be_whole(std::span<const uint8_t> bytes, int64_t width, int64_t height, int channels) {
   const auto number = [&](size_t at) { return at + 1 < bytes.size() ? bytes[at] | bytes[at + 1] << 8 : 0; };
-  const int64_t bits = number(number(kHeaderSize) == kCoreHeader ? 24 : 28);
-  return (width * bits + 31) / 32 * 4 * height <= std::ssize(bytes);
+  const int64_t pixels = width * height, size = std::ssize(bytes);
+  if (bytes[0] == 'B') {
+    constexpr size_t kHeaderSize = 14, kCoreHeader = 12;
+    const int64_t bits = number(number(kHeaderSize) == kCoreHeader ? 24 : 28);
+    return (width * bits + 31) / 32 * 4 * height <= size;
+  }
+  if (bytes[0] == 'P') {
+    const std::string_view text(reinterpret_cast<const char*>(bytes.data()), bytes.size());
+    const int sample_bytes = stbi_is_16_bit_from_memory(bytes.data(), static_cast<int>(size)) ? 2 : 1;
+    return pixels * channels * sample_bytes <= static_cast<int64_t>(pnm_body_size(text).value_or(0));
+  }
+  // A JPEG's 8x8 blocks of the component with the most samples: a bit for each, at least.
+  if (bytes[0] == 0xff) return pixels / (64 * 8) <= size;
+  return true;
 }
 
 }  // namespace
@@ -139,13 +151,13 @@ std::optional<Picture> decode_picture(std::span<const uint8_t> bytes) {
   const int size = static_cast<int>(bytes.size());
   int width = 0, height = 0, channels = 0;
   if (text.starts_with('\xff') && !huffman_tables_fit(bytes)) return std::nullopt;
-  if (text.starts_with('P') && !pnm_numbers_fit(text)) return std::nullopt;
+  if (text.starts_with('P') && !pnm_body_size(text)) return std::nullopt;
   allocation_limit = size_t{64} << 20;
   if (!stbi_info_from_memory(bytes.data(), size, &width, &height, &channels) || width <= 0 || height <= 0)
     return std::nullopt;
   const int64_t pixels = int64_t{width} * height;
   require(pixels <= kMostPixels, ErrorCode::limit, "a picture of {} x {} pixels", width, height);
-  if (text.starts_with("BM") && !bmp_is_whole(bytes, width, height)) return std::nullopt;
+  if (!may_be_whole(bytes, width, height, channels)) return std::nullopt;
   // The largest buffer is a PNG's unpacked rows: up to 8 bytes a pixel and one a row; stb doubles it as it
   // grows.
   allocation_limit = static_cast<size_t>(pixels + height) * 16 + (size_t{1} << 20);

@@ -14,7 +14,8 @@ namespace plica {
 namespace {
 
 struct CustomDef : OpDef {
-  CustomDef(OpDef def, std::string domain_of, std::string name_of, std::shared_ptr<const CustomKernel> kernel_of)
+  CustomDef(OpDef def, std::string domain_of, std::string name_of,
+            std::shared_ptr<const CustomKernel> kernel_of)
       : OpDef(std::move(def)),
         own_domain(std::move(domain_of)),
         own_name(std::move(name_of)),
@@ -53,13 +54,14 @@ void evaluate_custom(EvaluateContext& context) {
 }
 
 bool is_built_in(std::string_view domain, std::string_view name) {
-  return std::ranges::any_of(all_ops(), [&](const OpDef* def) { return def->domain == domain && def->name == name; });
+  return std::ranges::any_of(all_ops(),
+                             [&](const OpDef* def) { return def->domain == domain && def->name == name; });
 }
 
 }  // namespace
 
-std::shared_ptr<const CustomOperators> CustomOperators::with(const CustomOperators* others, std::string domain,
-                                                             std::string name, OpDef def,
+std::shared_ptr<const CustomOperators> CustomOperators::with(const CustomOperators* others,
+                                                             std::string domain, std::string name, OpDef def,
                                                              std::shared_ptr<const CustomKernel> kernel) {
   if (domain == "ai.onnx") domain.clear();
   const std::string shown = quoted(domain.empty() ? name : domain + "." + name);
@@ -70,11 +72,13 @@ std::shared_ptr<const CustomOperators> CustomOperators::with(const CustomOperato
   require(0 <= def.min_inputs && def.min_inputs <= def.max_inputs && 0 <= def.min_outputs &&
               def.min_outputs <= def.max_outputs,
           ErrorCode::invalid_argument, "operator {} has contradicting numbers of inputs or outputs", shown);
-  require(!is_built_in(domain, name), ErrorCode::invalid_argument, "operator {} is one of Plica's own", shown);
+  require(!is_built_in(domain, name), ErrorCode::invalid_argument, "operator {} is one of Plica's own",
+          shown);
   auto all = std::make_shared<CustomOperators>();
   if (others) all->defs_ = others->defs_;
   for (const auto& other : all->defs_) {
-    require(other->domain != domain || other->name != name || other->until < def.since || def.until < other->since,
+    require(other->domain != domain || other->name != name || other->until < def.since ||
+                def.until < other->since,
             ErrorCode::invalid_argument, "operator {} is there already, for opset versions {} to {}", shown,
             other->since, other->until);
   }

@@ -1,5 +1,6 @@
-// Operators of an application's own, which belong to a model (ModelGraph::custom_operators). find_op() looks here
-// first; from then on they are operators like any other, computed by their `evaluate`. Immutable; thread safety: all.
+// Operators of an application's own, which belong to a model (ModelGraph::custom_operators). find_op() looks
+// here first; from then on they are operators like any other, computed by their `evaluate`. Immutable; thread
+// safety: all.
 #pragma once
 
 #include <cstdint>

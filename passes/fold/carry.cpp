@@ -7,7 +7,6 @@
 #include "engine/core/fail.h"
 #include "engine/ops/attribute_reader.h"
 #include "engine/ops/node_parameters.h"
-#include "engine/ops/table.h"
 #include "passes/constants.h"
 #include "passes/fold/affine_node.h"
 
@@ -254,21 +253,10 @@ bool is_window(const Node& node) {
          is_one_of(node, kSum);
 }
 
-// What the optimizer meets may still be invalid: a model is checked when it is run.
-bool is_complete(const Node& node) {
-  const OpDef* def = find_op(node);
-  if (!def || has_attribute_references(node)) return false;
-  const bool is_variadic = def->max_inputs == kUnlimited;
-  for (int i = 0; i < (is_variadic ? std::max(node.num_inputs(), def->min_inputs) : def->min_inputs); ++i) {
-    if (!node.has_input(i)) return false;
-  }
-  return true;
-}
-
 }  // namespace
 
 CarryResult carry_backward(const Node& node, int output, const Affine& affine, const RuleContext& context) {
-  if (!is_complete(node)) return NoMatch{};
+  if (!context.facts.is_sound(node)) return NoMatch{};
   if (broadcasts_as_before_opset_7(node)) return broadcasts(node);
   if (is_one_of(node, kPositivelyHomogeneous)) return carry_homogeneous(node, affine);
   if (is_window(node)) return carry_window(node, affine, true, context);
@@ -279,7 +267,7 @@ CarryResult carry_backward(const Node& node, int output, const Affine& affine, c
 }
 
 CarryResult carry_forward(const Node& node, int input, const Affine& affine, const RuleContext& context) {
-  if (!is_complete(node)) return NoMatch{};
+  if (!context.facts.is_sound(node)) return NoMatch{};
   if (broadcasts_as_before_opset_7(node)) return broadcasts(node);
   if (is_one_of(node, kPositivelyHomogeneous))
     return input == 0 ? carry_homogeneous(node, affine) : NoMatch{};

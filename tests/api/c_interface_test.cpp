@@ -43,8 +43,9 @@ SessionHandle session_of(const plica_model* model, const plica_session_options* 
 
 TensorHandle view(std::vector<float>& values, std::vector<int64_t> dims) {
   plica_tensor* tensor = nullptr;
-  EXPECT_EQ(plica_tensor_view(PLICA_FLOAT32, dims.data(), dims.size(), values.data(), values.size() * 4, &tensor),
-            PLICA_OK)
+  EXPECT_EQ(
+      plica_tensor_view(PLICA_FLOAT32, dims.data(), dims.size(), values.data(), values.size() * 4, &tensor),
+      PLICA_OK)
       << plica_last_error();
   return TensorHandle(tensor);
 }
@@ -142,7 +143,8 @@ TEST(CInterface, StructsOfOtherVersions) {
     size_t struct_size;
     int threads;
   } old = {sizeof old, 1};
-  ASSERT_EQ(plica_session_create(model.get(), reinterpret_cast<plica_session_options*>(&old), &session), PLICA_OK)
+  ASSERT_EQ(plica_session_create(model.get(), reinterpret_cast<plica_session_options*>(&old), &session),
+            PLICA_OK)
       << plica_last_error();
   plica_session_free(session);
   // Of one that is newer: members that are not known here must be 0.
@@ -187,10 +189,12 @@ TEST(CInterface, Tensors) {
   plica_tensor_free(tensor);
 
   float values[6] = {};
-  EXPECT_EQ(plica_tensor_view(PLICA_FLOAT32, dims, 2, values, sizeof values - 1, &tensor), PLICA_INVALID_ARGUMENT);
+  EXPECT_EQ(plica_tensor_view(PLICA_FLOAT32, dims, 2, values, sizeof values - 1, &tensor),
+            PLICA_INVALID_ARGUMENT);
   EXPECT_THAT(plica_last_error(), HasSubstr("float32[2, 3] takes 24 bytes, not 23"));
   const int64_t negative[] = {-2, -3};
-  EXPECT_EQ(plica_tensor_view(PLICA_FLOAT32, negative, 2, values, sizeof values, &tensor), PLICA_INVALID_ARGUMENT);
+  EXPECT_EQ(plica_tensor_view(PLICA_FLOAT32, negative, 2, values, sizeof values, &tensor),
+            PLICA_INVALID_ARGUMENT);
   const int64_t huge[] = {int64_t{1} << 40, int64_t{1} << 40};
   EXPECT_EQ(plica_tensor_create(PLICA_FLOAT32, huge, 2, &tensor), PLICA_LIMIT);
   EXPECT_EQ(plica_tensor_create(static_cast<plica_type>(99), dims, 2, &tensor), PLICA_INVALID_ARGUMENT);

@@ -7,12 +7,12 @@
 
 static char message[512];
 
-#define CHECK(condition)                                                                              \
-  do {                                                                                                \
-    if (!(condition)) {                                                                               \
+#define CHECK(condition)                                                                               \
+  do {                                                                                                 \
+    if (!(condition)) {                                                                                \
       snprintf(message, sizeof message, "line %d: %s (%s)", __LINE__, #condition, plica_last_error()); \
-      return message;                                                                                 \
-    }                                                                                                 \
+      return message;                                                                                  \
+    }                                                                                                  \
   } while (0)
 
 const char* run_c_program(const char* model_path) {

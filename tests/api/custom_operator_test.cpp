@@ -99,11 +99,14 @@ TEST(CustomOperator, RunsLikeAnyOther) {
   }
   // Shapes are known behind it.
   for (const ValueInfo& info : model.values()) {
-    if (info.name == "y") EXPECT_EQ(info.type, "float32[N, 2, 2, 2]");
+    if (info.name == "y") {
+      EXPECT_EQ(info.type, "float32[N, 2, 2, 2]");
+    }
   }
   // Other models know nothing of it, and the file is the same.
   EXPECT_EQ(error_of([&] { Session session(Model::parse(bytes)); }).code(), ErrorCode::unsupported);
-  EXPECT_EQ(error_of([&] { Session session(Model::parse(model.serialize())); }).code(), ErrorCode::unsupported);
+  EXPECT_EQ(error_of([&] { Session session(Model::parse(model.serialize())); }).code(),
+            ErrorCode::unsupported);
 }
 
 TEST(CustomOperator, OfUnknownShapes) {
@@ -122,7 +125,8 @@ TEST(CustomOperator, IsFoldedWhenItIsDeterministic) {
     ModelBuilder b;
     b.model.opset_imports.emplace_back("com.example", 1);
     Value* x = b.input("x", Shape{2});
-    Value* k = b.node("Scale", {b.constant("c", Tensor::vector<float>({1, 2}))}, "k", factor_of(3), "com.example");
+    Value* k =
+        b.node("Scale", {b.constant("c", Tensor::vector<float>({1, 2}))}, "k", factor_of(3), "com.example");
     b.output(b.node("Add", {x, k}, "y"));
     Model model = Model::parse(b.bytes());
     model.add_operator({.domain = "com.example", .name = "Scale", .deterministic = deterministic},
@@ -130,8 +134,10 @@ TEST(CustomOperator, IsFoldedWhenItIsDeterministic) {
     model.optimize();
     EXPECT_EQ(model.summarize().nodes, deterministic ? 1 : 2);
     const std::vector<float> in = {10, 20};
-    EXPECT_TRUE(Session(model).run({{"x", Tensor::view(in, {2})}}).at("y").identical_to(
-        Tensor::vector<float>({13, 26})));
+    EXPECT_TRUE(Session(model)
+                    .run({{"x", Tensor::view(in, {2})}})
+                    .at("y")
+                    .identical_to(Tensor::vector<float>({13, 26})));
   }
 }
 
@@ -145,7 +151,8 @@ TEST(CustomOperator, ErrorsNameTheNode) {
 
   Model forgetful = Model::parse(model_with("Above"));
   forgetful.add_operator({.domain = "com.example", .name = "Above"}, std::make_shared<Forgetful>());
-  EXPECT_THAT(error_of([&] { Session(forgetful).run(inputs()); }).message(), HasSubstr("did not compute its output 0"));
+  EXPECT_THAT(error_of([&] { Session(forgetful).run(inputs()); }).message(),
+              HasSubstr("did not compute its output 0"));
 
   Attributes text;
   text.set("factor", std::string("two"));
@@ -157,7 +164,8 @@ TEST(CustomOperator, ErrorsNameTheNode) {
 
 TEST(CustomOperator, WhatMakesNoSenseIsRefused) {
   Model model = Model::parse(model_with("Scale", factor_of(1)));
-  const auto refused = [&](OperatorSpec spec, std::shared_ptr<const CustomOperator> op = std::make_shared<Scale>()) {
+  const auto refused = [&](OperatorSpec spec,
+                           std::shared_ptr<const CustomOperator> op = std::make_shared<Scale>()) {
     const Error error = error_of([&] { model.add_operator(spec, op); });
     EXPECT_EQ(error.code(), ErrorCode::invalid_argument);
     return error.message();
@@ -166,10 +174,12 @@ TEST(CustomOperator, WhatMakesNoSenseIsRefused) {
   EXPECT_THAT(refused({.domain = "ai.onnx", .name = "Conv"}), HasSubstr("one of Plica's own"));
   EXPECT_THAT(refused({.domain = "com.example", .name = ""}), HasSubstr("needs a name"));
   EXPECT_THAT(refused({.domain = "com.example", .name = "Scale"}, nullptr), HasSubstr("no implementation"));
-  EXPECT_THAT(refused({.domain = "com.example", .name = "Scale", .since = 3, .until = 2}), HasSubstr("versions 3 to 2"));
+  EXPECT_THAT(refused({.domain = "com.example", .name = "Scale", .since = 3, .until = 2}),
+              HasSubstr("versions 3 to 2"));
   model.add_operator({.domain = "com.example", .name = "Scale", .since = 2}, std::make_shared<Scale>());
   EXPECT_THAT(refused({.domain = "com.example", .name = "Scale", .since = 5}), HasSubstr("there already"));
-  model.add_operator({.domain = "com.example", .name = "Scale", .since = 1, .until = 1}, std::make_shared<Faulty>());
+  model.add_operator({.domain = "com.example", .name = "Scale", .since = 1, .until = 1},
+                     std::make_shared<Faulty>());
   EXPECT_EQ(Session(model).run(inputs()).size(), 1u);
 
   // A node with more inputs than it takes.

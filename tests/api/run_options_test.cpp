@@ -1,10 +1,12 @@
-// What applications that embed sessions need of a run: memory of their own, an end, a look inside, and memory back.
+// What applications that embed sessions need of a run: memory of their own, an end, a look inside, and memory
+// back.
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
 #include <atomic>
+#include <cmath>
 #include <cstring>
 #include <mutex>
 #include <thread>
@@ -30,12 +32,12 @@ Model digits() {
 TensorMap picture(int64_t count = 1) {
   Tensor image(DataType::float32, {count, 1, 8, 8});
   float value = 0;
-  for (float& v : image.mutable_values<float>()) v = (value += 0.37f) - static_cast<float>(static_cast<int>(value));
+  for (float& v : image.mutable_values<float>()) v = std::fmod(value += 0.37f, 1.0f);
   return {{"image", image}};
 }
 
-// y = Relu(x) and z = the coordinates of what is not zero, then c = Cast(z): an output by a plan, and two of shapes that
-// nobody knows before the run.
+// y = Relu(x) and z = the coordinates of what is not zero, then c = Cast(z): an output by a plan, and two of
+// shapes that nobody knows before the run.
 Model model_of_unknown_shapes() {
   ModelBuilder b;
   Value* x = b.input("x", Shape{Dim::symbol("N")});
@@ -57,8 +59,8 @@ TEST(RunOptions, OutputsInTheCallersMemory) {
   std::vector<float> memory(3 * 10 + 32, -1);
   for (size_t offset = 0; offset < 20; ++offset) {
     std::ranges::fill(memory, -1);
-    const TensorMap results =
-        session.run(picture(3), {.outputs = {{"probabilities", Tensor::view(memory.data() + offset, {3, 10})}}});
+    const TensorMap results = session.run(
+        picture(3), {.outputs = {{"probabilities", Tensor::view(memory.data() + offset, {3, 10})}}});
     EXPECT_EQ(results.at("probabilities").raw(), memory.data() + offset);
     EXPECT_EQ(std::memcmp(memory.data() + offset, expected.raw(), expected.bytes()), 0);
     EXPECT_THAT(std::span(memory).first(offset), Each(-1));
@@ -68,8 +70,8 @@ TEST(RunOptions, OutputsInTheCallersMemory) {
 
 // Every kind of step may be the last one.
 TEST(RunOptions, MemoryOfAnyAlignmentForEveryKindOfStep) {
-  for (const char* op : {"Relu", "Conv", "Wide", "Depthwise", "MaxPool", "GlobalAveragePool", "Softmax", "Transpose",
-                         "Resize", "MatMul", "Add", "Concat"}) {
+  for (const char* op : {"Relu", "Conv", "Wide", "Depthwise", "MaxPool", "GlobalAveragePool", "Softmax",
+                         "Transpose", "Resize", "MatMul", "Add", "Concat"}) {
     SCOPED_TRACE(op);
     ModelBuilder b;
     Value* x = b.input("x", Shape{1, 32, 12, 12});
@@ -179,7 +181,8 @@ TEST(RunOptions, MemoryThatDoesNotFitIsRefused) {
   EXPECT_THAT(refused("probabilities", Tensor::view(memory.data(), {2, 9})),
               HasSubstr("output 'probabilities' is float32[2, 10], the memory given for it float32[2, 9]"));
   EXPECT_THAT(refused("probabilities", Tensor(DataType::float64, {2, 10})), HasSubstr("float64[2, 10]"));
-  EXPECT_THAT(refused("logits?", Tensor::view(memory.data(), {2, 10})), HasSubstr("the model has no output 'logits?'"));
+  EXPECT_THAT(refused("logits?", Tensor::view(memory.data(), {2, 10})),
+              HasSubstr("the model has no output 'logits?'"));
   EXPECT_THAT(refused("probabilities", Tensor::view(static_cast<const float*>(memory.data()), {2, 10})),
               HasSubstr("may not be written"));
   Tensor image = in.at("image");
@@ -192,7 +195,8 @@ TEST(RunOptions, MemoryThatDoesNotFitIsRefused) {
 Model slow_model() {
   ModelBuilder b;
   Value* x = b.input("x", Shape{300, 300});
-  for (int i = 0; i < 4000; ++i) x = b.node("MatMul", {x, b.model.graph.inputs()[0]}, "v" + std::to_string(i));
+  for (int i = 0; i < 4000; ++i)
+    x = b.node("MatMul", {x, b.model.graph.inputs()[0]}, "v" + std::to_string(i));
   b.output(x);
   return Model::parse(b.bytes());
 }
@@ -283,7 +287,7 @@ TEST(Session, LogsWhatHappens) {
 }
 
 TEST(Session, CopiesShareTheirPlans) {
-  std::optional<Session> first(Session(digits()));
+  std::optional<Session> first = Session(digits());
   first->run(picture());
   const Session second = *first;
   first.reset();
@@ -293,7 +297,7 @@ TEST(Session, CopiesShareTheirPlans) {
 
 TEST(Session, MayBeDestroyedWhileItRuns) {
   const TensorMap in = {{"x", Tensor::zeros(DataType::float32, {300, 300})}};
-  std::optional<Session> session(Session(slow_model(), {.threads = 1}));
+  std::optional<Session> session = Session(slow_model(), {.threads = 1});
   std::atomic<bool> began = false, destroyed = false;
   std::atomic<bool> cancel = false;
   std::thread runner([&] {

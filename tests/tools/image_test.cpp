@@ -64,6 +64,7 @@ TEST(Image, RefusesSizesBeforeItAllocates) {
   EXPECT_THROW(decode(bmp(60000, 60000, "")), Error);
   EXPECT_THROW(decode(bmp(0, 10, "")), Error);
   EXPECT_THROW(decode(bmp(1000, 14000, std::string(100, '\1'))), Error);  // cut, which stb_image would fill up
+  EXPECT_THROW(decode("P5 1000 14000 255\n" + std::string(100, '\1')), Error);
 }
 
 TEST(Image, GreyIsLuma) {

@@ -1,5 +1,5 @@
-// Operators of an application's own: a class that says what comes out (infer) and computes it (compute), given to a
-// Model with Model::add_operator(). Nothing is registered globally; other models don't know of it.
+// Operators of an application's own: a class that says what comes out (infer) and computes it (compute),
+// given to a Model with Model::add_operator(). Nothing is registered globally; other models don't know of it.
 //
 //   class Twice : public plica::CustomOperator {
 //     void infer(plica::InferCall& call) const override {
@@ -14,8 +14,8 @@
 //   model.add_operator({.domain = "com.example", .name = "Twice"}, std::make_shared<Twice>());
 //
 // Thread safety: both functions are called from several threads at once, for different calls.
-// An exception that they throw ends the call that they were made in, with the node's name in front of its message; what
-// is no plica::Error becomes one with the code invalid_argument.
+// An exception that they throw ends the call that they were made in, with the node's name in front of its
+// message; what is no plica::Error becomes one with the code invalid_argument.
 #pragma once
 
 #include <cstdint>
@@ -41,10 +41,10 @@ class OperatorCall {
   OperatorCall(const OperatorCall&) = delete;
   OperatorCall& operator=(const OperatorCall&) = delete;
 
-  int inputs() const;              // as many as the node lists, those that it leaves out among them
+  int inputs() const;  // as many as the node lists, those that it leaves out among them
   int outputs() const;
-  bool has_output(int i) const;    // somebody may read it; the others need not be computed
-  int64_t opset() const;           // the version of the operator's domain that the model imports
+  bool has_output(int i) const;  // somebody may read it; the others need not be computed
+  int64_t opset() const;         // the version of the operator's domain that the model imports
 
   std::optional<int64_t> int_attribute(std::string_view name) const;
   std::optional<float> float_attribute(std::string_view name) const;
@@ -68,11 +68,11 @@ class InferCall : public OperatorCall {
   explicit InferCall(InferContext& context);
 
   bool has_input(int i) const;
-  DataType input_type(int i) const;                 // undefined: not known
-  std::optional<Shape> input_shape(int i) const;    // nullopt: rank not known
-  std::optional<Tensor> input_value(int i) const;   // of a constant
-  // Without a shape, it is known only when the operator has computed it (ComputeCall::allocate). What is not set is of
-  // unknown type.
+  DataType input_type(int i) const;                // undefined: not known
+  std::optional<Shape> input_shape(int i) const;   // nullopt: rank not known
+  std::optional<Tensor> input_value(int i) const;  // of a constant
+  // Without a shape, it is known only when the operator has computed it (ComputeCall::allocate). What is not
+  // set is of unknown type.
   void set_output(int i, DataType type, std::optional<Shape> shape = std::nullopt);
 
  private:
@@ -90,8 +90,8 @@ class ComputeCall : public OperatorCall {
   Tensor& output(int i);
   // The same when it did not.
   Tensor& allocate(int i, DataType type, Dims dims);
-  // Calls body(begin, end) on disjoint ranges that cover [0, count), on the session's threads; on this one alone when
-  // there are fewer than 2 * grain.
+  // Calls body(begin, end) on disjoint ranges that cover [0, count), on the session's threads; on this one
+  // alone when there are fewer than 2 * grain.
   void parallel_for(int64_t count, int64_t grain, const std::function<void(int64_t, int64_t)>& body) const;
 
  private:
@@ -113,12 +113,13 @@ inline constexpr int kAnyNumber = 1 << 20;
 
 // Which nodes an operator is for.
 struct OperatorSpec {
-  std::string domain, name;             // as the model has them
-  int since = 1, until = kAnyNumber;    // opset versions of the domain
+  std::string domain, name;           // as the model has them
+  int since = 1, until = kAnyNumber;  // opset versions of the domain
   int min_inputs = 0, max_inputs = kAnyNumber;
   int min_outputs = 1, max_outputs = kAnyNumber;
-  // Outputs depend on the inputs and attributes alone: the optimizer may compute them once, and merge equal nodes.
+  // Outputs depend on the inputs and attributes alone: the optimizer may compute them once, and merge equal
+  // nodes.
   bool deterministic = true;
 };
 
-}  // namespace plica
+}  // namespace PLICA_API plica

@@ -20,6 +20,6 @@ int main(int argc, char** argv) {
   } catch (const plica::Error& error) {
     caught = error.code() == plica::ErrorCode::invalid_argument;
   }
-  std::printf("%lld folded, sum %.3f, %s\n", static_cast<long long>(report.folded()), static_cast<double>(sum),
-              caught ? "caught" : "not caught");
+  std::printf("%lld folded, sum %.3f, %s\n", static_cast<long long>(report.folded()),
+              static_cast<double>(sum), caught ? "caught" : "not caught");
 }

@@ -73,7 +73,7 @@ TEST(ImageDecoder, PlainPixels) {
 
 TEST(ImageDecoder, WhatCannotBeDecodedIsEmpty) {
   for (const Tensor& bytes : {Tensor(DataType::uint8, {0}), from_text("no picture"),
-                              from_hex(std::string(kJpeg).substr(0, 300)), from_text("P6\n0 1\n255\n")})
+                              from_hex(std::string(kJpeg).substr(0, 300)), from_text("P6\n0 1\n255\n"), from_text("P6\n2 1\n255\n12345")})
     EXPECT_EQ(decode(bytes).dims(), (Dims{0, 0, 3}));
   EXPECT_EQ(decode(from_text("?"), "Grayscale").dims(), (Dims{0, 0, 1}));
 }

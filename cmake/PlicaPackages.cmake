@@ -1,0 +1,51 @@
+# Debian packages of what is installed, by `cpack -G DEB` in a build directory (prefix /usr): libplica0, libplica-dev,
+# plica; python3-plica where the bindings are built.
+set(CPACK_GENERATOR DEB)
+set(CPACK_PACKAGE_NAME plica)
+set(CPACK_PACKAGE_VERSION ${PROJECT_VERSION})
+set(CPACK_PACKAGE_CONTACT "The Plica developers <plica@localhost>")
+set(CPACK_PACKAGING_INSTALL_PREFIX /usr)
+set(CPACK_STRIP_FILES ON)
+set(CPACK_DEB_COMPONENT_INSTALL ON)
+set(CPACK_DEBIAN_FILE_NAME DEB-DEFAULT)
+set(CPACK_DEBIAN_PACKAGE_RELEASE 1)
+set(CPACK_DEBIAN_PACKAGE_SHLIBDEPS ON)
+set(CPACK_DEBIAN_PACKAGE_GENERATE_SHLIBS ON)
+set(CPACK_DEBIAN_PACKAGE_GENERATE_SHLIBS_POLICY "=")
+set(CPACK_DEBIAN_PACKAGE_CONTROL_STRICT_PERMISSION ON)
+set(CPACK_DEBIAN_ENABLE_COMPONENT_DEPENDS OFF)
+# Before the packages' own directories are asked for a library: this build's.
+set(CPACK_DEBIAN_PACKAGE_SHLIBDEPS_PRIVATE_DIRS ${PROJECT_BINARY_DIR})
+
+# plica_package(COMPONENT NAME SECTION DEPENDS summary description): one of them, with its copyright and changelog.
+function(plica_package component name section depends summary description)
+  string(TOUPPER ${component} id)
+  foreach(setting "PACKAGE_NAME ${name}" "PACKAGE_SECTION ${section}" "PACKAGE_DEPENDS ${depends}")
+    string(REGEX MATCH "^([^ ]*) (.*)$" _ "${setting} ")
+    string(STRIP "${CMAKE_MATCH_2}" value)
+    set(CPACK_DEBIAN_${id}_${CMAKE_MATCH_1} "${value}" PARENT_SCOPE)
+  endforeach()
+  set(CPACK_COMPONENT_${id}_DESCRIPTION "${summary}\n${description}" PARENT_SCOPE)
+  set(documents ${CMAKE_INSTALL_DATAROOTDIR}/doc/${name})
+  install(FILES ${PROJECT_BINARY_DIR}/package/copyright DESTINATION ${documents} COMPONENT ${component} EXCLUDE_FROM_ALL)
+  install(FILES ${PROJECT_BINARY_DIR}/package/changelog.Debian.gz DESTINATION ${documents} COMPONENT ${component}
+          EXCLUDE_FROM_ALL)
+endfunction()
+
+set(about "Plica runs ONNX models through oneDNN, and folds batch normalization out of them first.")
+set(CPACK_COMPONENTS_ALL)
+if(PLICA_BUILD_SHARED)
+  plica_package(runtime libplica${PLICA_SOVERSION} libs "" "ONNX inference with batch-norm folding - library" "${about}")
+  plica_package(development libplica-dev libdevel "libplica${PLICA_SOVERSION} (= ${PROJECT_VERSION}-1)"
+                "ONNX inference with batch-norm folding - development files"
+                "${about}\nHeaders for C and C++, the static library, a CMake package and a pkg-config file.")
+  list(APPEND CPACK_COMPONENTS_ALL runtime development)
+endif()
+if(TARGET plica)
+  plica_package(tools plica science "" "ONNX inference with batch-norm folding - program" "${about}")
+  list(APPEND CPACK_COMPONENTS_ALL tools)
+endif()
+configure_file(cmake/package/copyright.in ${PROJECT_BINARY_DIR}/package/copyright @ONLY)
+configure_file(cmake/package/changelog.in ${PROJECT_BINARY_DIR}/package/changelog.Debian @ONLY)
+execute_process(COMMAND gzip -9nkf ${PROJECT_BINARY_DIR}/package/changelog.Debian)
+include(CPack)
