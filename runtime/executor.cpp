@@ -42,34 +42,34 @@ void check_operators(const Graph& graph) {
   fail(ErrorCode::unsupported, "operators that are not supported: {}", list);
 }
 
+// Messages are made only when they are needed: this is a part of every run.
 void check_input(const Value& value, const Tensor& tensor,
                  std::map<std::string, std::pair<int64_t, std::string>>& symbols) {
-  const std::string name = quoted(value.name());
-  require(tensor.defined(), ErrorCode::invalid_argument, "input {} has no value", name);
+  const auto refuse = [&](std::string_view what) {
+    fail(ErrorCode::invalid_argument, "input {} {}", quoted(value.name()), what);
+  };
+  if (!tensor.defined()) refuse("has no value");
   const Type& type = value.type();
   const DataType expected = type.tensor_type();
-  require(expected == tensor.type() ||
-              (type.is_tensor() ? !is_container(tensor.type()) : expected == DataType::undefined),
-          ErrorCode::invalid_argument, "input {} is {}, the model takes {}", name, to_string(tensor),
-          to_string(type));
+  if (expected != tensor.type() &&
+      !(type.is_tensor() ? !is_container(tensor.type()) : expected == DataType::undefined))
+    refuse(fmt::format("is {}, the model takes {}", to_string(tensor), to_string(type)));
   if (!type.is_tensor()) return;
-  require(type.element == DataType::undefined || type.element == tensor.type(), ErrorCode::invalid_argument,
-          "input {} has element type {}, the model takes {}", name, to_string(tensor.type()),
-          to_string(type.element));
+  if (type.element != DataType::undefined && type.element != tensor.type())
+    refuse(fmt::format("has element type {}, the model takes {}", to_string(tensor.type()), to_string(type.element)));
   if (!type.shape) return;
   const Shape& shape = *type.shape;
   bool fits = shape.rank() == tensor.rank();
   for (int i = 0; fits && i < shape.rank(); ++i)
     fits = !shape[i].is_known() || shape[i].value() == tensor.dim(i);
-  require(fits, ErrorCode::invalid_argument, "input {} has shape {}, the model takes {}", name,
-          to_string(tensor.dims()), to_string(shape));
+  if (!fits) refuse(fmt::format("has shape {}, the model takes {}", to_string(tensor.dims()), to_string(shape)));
   for (int i = 0; i < shape.rank(); ++i) {
     // Exporters write "?" for every dimension that they don't know: it names none.
     if (!shape[i].is_symbol() || shape[i].symbol() == "?") continue;
     const auto [it, is_new] = symbols.try_emplace(shape[i].symbol(), tensor.dim(i), value.name());
-    require(is_new || it->second.first == tensor.dim(i), ErrorCode::invalid_argument,
-            "input {} has shape {}: dimension {} is {}, but {} in input {}", name, to_string(tensor.dims()),
-            quoted(shape[i].symbol()), tensor.dim(i), it->second.first, quoted(it->second.second));
+    if (is_new || it->second.first == tensor.dim(i)) continue;
+    refuse(fmt::format("has shape {}: dimension {} is {}, but {} in input {}", to_string(tensor.dims()),
+                       quoted(shape[i].symbol()), tensor.dim(i), it->second.first, quoted(it->second.second)));
   }
 }
 
@@ -99,8 +99,7 @@ struct Executor::Impl {
         inputs.push_back(it->second);
         ++used;
       } else {
-        require(v->initializer() != nullptr, ErrorCode::invalid_argument, "input {} is missing",
-                quoted(v->name()));
+        if (!v->initializer()) fail(ErrorCode::invalid_argument, "input {} is missing", quoted(v->name()));
         inputs.push_back(*v->initializer());
       }
     }
@@ -146,14 +145,16 @@ class GivenMemory {
     asked_[output] = true;
     Tensor memory = options_.memory(output, type, dims);
     if (!memory.defined()) return {};
-    const auto name = [&] { return "output " + quoted(outputs_[output]->name()); };
-    require(memory.type() == type && memory.dims() == dims, ErrorCode::invalid_argument,
-            "{} is {}{}, the memory given for it {}", name(), to_string(type), to_string(dims), to_string(memory));
-    require(!memory.is_const(), ErrorCode::invalid_argument, "the memory given for {} may not be written", name());
+    const auto refuse = [&](std::string_view what) {
+      fail(ErrorCode::invalid_argument, "output {} {}", quoted(outputs_[output]->name()), what);
+    };
+    if (memory.type() != type || memory.dims() != dims) {
+      refuse(fmt::format("is {}{}, the memory given for it {}", to_string(type), to_string(dims), to_string(memory)));
+    }
+    if (memory.is_const()) refuse("is given memory that may not be written");
     for (const std::vector<Tensor>& others : {std::cref(inputs_), std::cref(given_)}) {
       for (const Tensor& other : others) {
-        require(!other.defined() || !overlap(memory, other), ErrorCode::invalid_argument,
-                "the memory given for {} overlaps an input or another output", name());
+        if (other.defined() && overlap(memory, other)) refuse("is given memory that overlaps an input or another output");
       }
     }
     return given_[output] = memory;

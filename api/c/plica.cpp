@@ -66,7 +66,7 @@ struct plica_model {
 
 struct plica_session {
   plica::Session value;
-  std::vector<std::string> outputs;
+  std::shared_ptr<const std::vector<std::string>> outputs;  // copied for each run
 };
 
 struct plica_cancel {
@@ -441,8 +441,10 @@ plica_status plica_session_create(const plica_model* model, const plica_session_
         given.log(given.user, static_cast<plica_log_level>(level), std::string(message).c_str());
       };
     }
-    auto made = std::make_unique<plica_session>(plica_session{plica::Session(model->value, how), {}});
-    for (const auto& info : model->outputs) made->outputs.push_back(info->info.name);
+    auto made = std::make_unique<plica_session>(plica_session{plica::Session(model->value, how), nullptr});
+    std::vector<std::string> outputs;
+    for (const auto& info : model->outputs) outputs.push_back(info->info.name);
+    made->outputs = std::make_shared<const std::vector<std::string>>(std::move(outputs));
     return made;
   });
 }
@@ -475,7 +477,7 @@ plica_status plica_session_run(const plica_session* session, const plica_run_opt
     }
     for (size_t i = 0; i < num_outputs; ++i) {
       not_null(output_names[i]);
-      require(std::ranges::find(alive.outputs, output_names[i]) != alive.outputs.end(),
+      require(std::ranges::find(*alive.outputs, output_names[i]) != alive.outputs->end(),
               ErrorCode::invalid_argument, "the model has no output {}", quoted(output_names[i]));
       if (outputs[i]) {
         require(how.outputs.emplace(output_names[i], outputs[i]->value).second, ErrorCode::invalid_argument,

@@ -13,11 +13,12 @@
 namespace {
 
 // stb_image unpacks PNG data without a bound of its own: no allocation may be larger than the picture
-// justifies.
+// justifies. It reads Huffman tables that a JPEG never defined, so memory begins as zeros, of which they are harmless.
 thread_local size_t allocation_limit = 0;
 
 void* bounded_realloc(void* old, size_t size) {
-  return size > allocation_limit ? nullptr : std::realloc(old, size);
+  if (size > allocation_limit) return nullptr;
+  return old ? std::realloc(old, size) : std::calloc(1, size);
 }
 
 }  // namespace
