@@ -185,7 +185,7 @@ std::unique_ptr<plica_tensor> view_of(plica_type type, const int64_t* dims, size
   Dims shape = dims_of(dims, rank);
   const size_t needed = plica::bytes_of(element, plica::checked_elements(shape));
   require(size == needed, ErrorCode::invalid_argument, "{}{} takes {} bytes, not {}", to_string(element),
-          to_string(shape), needed, size);
+          plica::to_string(shape), needed, size);
   require(data != nullptr || size == 0, ErrorCode::invalid_argument, "the data are NULL");
   return std::make_unique<plica_tensor>(plica_tensor{view(element, std::move(shape))});
 }
