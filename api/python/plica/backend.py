@@ -88,7 +88,17 @@ def _main(arguments):
     import unittest
     import warnings
 
+    import numpy as np
     import onnx.backend.test
+
+    class Runner(onnx.backend.test.BackendTest):
+        """The package's, which asks for the length of the elements of sequences: those of rank 0 have none."""
+
+        @classmethod
+        def assert_similar_outputs(cls, ref_outputs, outputs, *args, **kwargs):
+            if isinstance(outputs, np.ndarray) and outputs.ndim == 0 == np.ndim(ref_outputs):
+                outputs, ref_outputs = outputs.reshape(1), np.reshape(ref_outputs, 1)
+            super().assert_similar_outputs(ref_outputs, outputs, *args, **kwargs)
 
     parser = argparse.ArgumentParser(prog="python -m plica.backend", description="The backend tests of the onnx package.")
     parser.add_argument("--except", dest="exceptions", metavar="FILE", help="names of tests to leave out; # begins a comment")
@@ -98,15 +108,13 @@ def _main(arguments):
     warnings.simplefilter("ignore")
     with tempfile.TemporaryDirectory() as home:
         os.environ["ONNX_HOME"] = home  # where the suite writes inputs of its light models
-        suite = onnx.backend.test.BackendTest(sys.modules[__name__], __name__)
-        left_out = 0
+        suite = Runner(sys.modules[__name__], __name__)
         if options.exceptions:
             with open(options.exceptions, encoding="utf-8") as file:
                 for line in file:
                     name = line.partition("#")[0].strip().rpartition("/")[2]
                     if name:
                         suite.exclude(f"^{re.escape(name)}_cpu$")
-                        left_out += 1
         if options.include:
             suite.include(options.include)
         tests = suite.test_suite
