@@ -1,10 +1,10 @@
 #!/usr/bin/env python3
-"""What one run costs besides its arithmetic: a model of one Add (float32[4] and a constant), from Python.
+"""What one run costs besides its arithmetic, from Python: one Add (float32[4] and a constant).
 
     PYTHONPATH=build/release/api/python bench/run_overhead.py [--rounds N] [--runs N]
 
-Plica and ONNX Runtime are timed in turn, in this process, one thread each; of all rounds the least and the median time of
-one run are printed, in microseconds.
+Plica and ONNX Runtime are timed in turn, in this process, one thread each; of all rounds the least
+and the median time of one run are printed, in microseconds.
 """
 
 import argparse
@@ -29,7 +29,9 @@ def one_add():
         [helper.make_tensor_value_info("y", TensorProto.FLOAT, [4])],
         [constant],
     )
-    return helper.make_model(graph, opset_imports=[helper.make_opsetid("", 21)], ir_version=10).SerializeToString()
+    return helper.make_model(
+        graph, opset_imports=[helper.make_opsetid("", 21)], ir_version=10
+    ).SerializeToString()
 
 
 def main():
@@ -63,7 +65,10 @@ def main():
             for _ in range(options.runs):
                 run()
             times[name].append((time.perf_counter_ns() - start) / options.runs / 1e3)
-    print(f"plica {plica.__version__}, onnxruntime {onnxruntime.__version__}, numpy {np.__version__}, onnx {onnx.__version__}")
+    print(
+        f"plica {plica.__version__}, onnxruntime {onnxruntime.__version__}, "
+        f"numpy {np.__version__}, onnx {onnx.__version__}"
+    )
     print(f"{'us for one run':46} {'min':>7} {'median':>7}")
     for name, each in times.items():
         print(f"{name:46} {min(each):7.2f} {statistics.median(each):7.2f}")

@@ -39,18 +39,24 @@ struct Memory {
 
 int get_buffer(PyObject* self, Py_buffer* view, int flags) {
   Tensor& tensor = nb::inst_ptr<Memory>(nb::handle(self))->tensor;
-  return PyBuffer_FillInfo(view, self, tensor.mutable_raw(), static_cast<Py_ssize_t>(tensor.bytes()), 0, flags);
+  return PyBuffer_FillInfo(view, self, tensor.mutable_raw(), static_cast<Py_ssize_t>(tensor.bytes()), 0,
+                           flags);
 }
 
 PyType_Slot memory_slots[] = {{Py_bf_getbuffer, reinterpret_cast<void*>(get_buffer)}, {0, nullptr}};
 
 DataType sized(Py_ssize_t size, DataType one, DataType two, DataType four, DataType eight) {
   switch (size) {
-    case 1: return one;
-    case 2: return two;
-    case 4: return four;
-    case 8: return eight;
-    default: return DataType::undefined;
+    case 1:
+      return one;
+    case 2:
+      return two;
+    case 4:
+      return four;
+    case 8:
+      return eight;
+    default:
+      return DataType::undefined;
   }
 }
 
@@ -63,14 +69,18 @@ DataType type_of(const char* format, Py_ssize_t size) {
   if (format[0] == 0 || format[1] != 0) return DataType::undefined;
   const char c = *format;
   if (is_complex) {
-    return c == 'f' && size == 8 ? DataType::complex64 : c == 'd' && size == 16 ? DataType::complex128 : DataType::undefined;
+    return c == 'f' && size == 8    ? DataType::complex64
+           : c == 'd' && size == 16 ? DataType::complex128
+                                    : DataType::undefined;
   }
   if (c == '?' && size == 1) return DataType::boolean;
   if (c == 'e' && size == 2) return DataType::float16;
   if (c == 'f' && size == 4) return DataType::float32;
   if (c == 'd' && size == 8) return DataType::float64;
-  if (std::strchr("bhilqn", c)) return sized(size, DataType::int8, DataType::int16, DataType::int32, DataType::int64);
-  if (std::strchr("BHILQN", c)) return sized(size, DataType::uint8, DataType::uint16, DataType::uint32, DataType::uint64);
+  if (std::strchr("bhilqn", c))
+    return sized(size, DataType::int8, DataType::int16, DataType::int32, DataType::int64);
+  if (std::strchr("BHILQN", c))
+    return sized(size, DataType::uint8, DataType::uint16, DataType::uint32, DataType::uint64);
   return DataType::undefined;
 }
 
@@ -79,19 +89,30 @@ DataType type_of(nb::dlpack::dtype type) {
   if (type.lanes != 1) return DataType::undefined;
   const int size = type.bits % 8 == 0 ? type.bits / 8 : 0;
   switch (static_cast<Code>(type.code)) {
-    case Code::Int: return sized(size, DataType::int8, DataType::int16, DataType::int32, DataType::int64);
-    case Code::UInt: return sized(size, DataType::uint8, DataType::uint16, DataType::uint32, DataType::uint64);
+    case Code::Int:
+      return sized(size, DataType::int8, DataType::int16, DataType::int32, DataType::int64);
+    case Code::UInt:
+      return sized(size, DataType::uint8, DataType::uint16, DataType::uint32, DataType::uint64);
     case Code::Float:
       return sized(size, DataType::undefined, DataType::float16, DataType::float32, DataType::float64);
-    case Code::Bfloat: return size == 2 ? DataType::bfloat16 : DataType::undefined;
-    case Code::Complex: return size == 8 ? DataType::complex64 : size == 16 ? DataType::complex128 : DataType::undefined;
-    case Code::Bool: return size == 1 ? DataType::boolean : DataType::undefined;
-    case Code::Float8_E4M3FN: return DataType::float8e4m3fn;
-    case Code::Float8_E4M3FNUZ: return DataType::float8e4m3fnuz;
-    case Code::Float8_E5M2: return DataType::float8e5m2;
-    case Code::Float8_E5M2FNUZ: return DataType::float8e5m2fnuz;
-    case Code::Float8_E8M0FNU: return DataType::float8e8m0;
-    default: return DataType::undefined;
+    case Code::Bfloat:
+      return size == 2 ? DataType::bfloat16 : DataType::undefined;
+    case Code::Complex:
+      return size == 8 ? DataType::complex64 : size == 16 ? DataType::complex128 : DataType::undefined;
+    case Code::Bool:
+      return size == 1 ? DataType::boolean : DataType::undefined;
+    case Code::Float8_E4M3FN:
+      return DataType::float8e4m3fn;
+    case Code::Float8_E4M3FNUZ:
+      return DataType::float8e4m3fnuz;
+    case Code::Float8_E5M2:
+      return DataType::float8e5m2;
+    case Code::Float8_E5M2FNUZ:
+      return DataType::float8e5m2fnuz;
+    case Code::Float8_E8M0FNU:
+      return DataType::float8e8m0;
+    default:
+      return DataType::undefined;
   }
 }
 
@@ -109,9 +130,11 @@ bool is_contiguous(const nb::ndarray<nb::ro>& array) {
 }
 
 std::string utf8(nb::handle value) {
-  if (PyBytes_Check(value.ptr())) return {PyBytes_AS_STRING(value.ptr()), static_cast<size_t>(PyBytes_GET_SIZE(value.ptr()))};
+  if (PyBytes_Check(value.ptr()))
+    return {PyBytes_AS_STRING(value.ptr()), static_cast<size_t>(PyBytes_GET_SIZE(value.ptr()))};
   Py_ssize_t size = 0;
-  if (const char* text = PyUnicode_AsUTF8AndSize(value.ptr(), &size)) return {text, static_cast<size_t>(size)};
+  if (const char* text = PyUnicode_AsUTF8AndSize(value.ptr(), &size))
+    return {text, static_cast<size_t>(size)};
   // Bytes that came out of a tensor and are no UTF-8.
   PyErr_Clear();
   const nb::object bytes = nb::steal(PyUnicode_AsEncodedString(value.ptr(), "utf-8", "surrogateescape"));
@@ -255,8 +278,8 @@ nb::object to_python(Tensor tensor) {
   if (type == DataType::string) {
     nb::list strings;
     for (const std::string& s : tensor.values<std::string>()) {
-      strings.append(nb::steal(
-          PyUnicode_DecodeUTF8(s.data(), static_cast<Py_ssize_t>(s.size()), "surrogateescape")));
+      strings.append(
+          nb::steal(PyUnicode_DecodeUTF8(s.data(), static_cast<Py_ssize_t>(s.size()), "surrogateescape")));
     }
     return helpers().strings(shape, strings);
   }
@@ -272,7 +295,8 @@ nb::object to_python(Tensor tensor) {
 }
 
 void bind_arrays(nb::module_& m) {
-  nb::class_<Memory>(m, "Memory", nb::type_slots(memory_slots), "The memory of a result, as its array's base.");
+  nb::class_<Memory>(m, "Memory", nb::type_slots(memory_slots),
+                     "The memory of a result, as its array's base.");
 }
 
 }  // namespace plica::python

@@ -1,6 +1,7 @@
-// Python's values as Tensors and back, without copies where that can be: what is contiguous and has an element type that
-// buffers or DLPack can name is read where it lies, and results are numpy arrays over a Tensor's memory. The rest (strided
-// arrays, lists, strings, what ml_dtypes adds to numpy, containers) is plica/_arrays.py's.
+// Python's values as Tensors and back, without copies where that can be: what is contiguous and has an
+// element type that buffers or DLPack can name is read where it lies, and results are numpy arrays over a
+// Tensor's memory. The rest (strided arrays, lists, strings, what ml_dtypes adds to numpy, containers) is
+// plica/_arrays.py's.
 #pragma once
 
 #include <nanobind/nanobind.h>
@@ -40,7 +41,8 @@ class Values {
 
 void bind_arrays(nb::module_& m);
 
-// A tensor as a numpy array that keeps it; a sequence as a list, an optional as its value or None, a map as a dict.
+// A tensor as a numpy array that keeps it; a sequence as a list, an optional as its value or None, a map as a
+// dict.
 nb::object to_python(Tensor tensor);
 
 }  // namespace plica::python

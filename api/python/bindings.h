@@ -1,5 +1,5 @@
-// What the files of the extension module plica._plica share. Every function here is called with the GIL held, unless it
-// says otherwise; what takes long gives it up (unlocked()).
+// What the files of the extension module plica._plica share. Every function here is called with the GIL held,
+// unless it says otherwise; what takes long gives it up (unlocked()).
 #pragma once
 
 #include <nanobind/nanobind.h>
@@ -19,6 +19,7 @@ void bind_errors();
 void bind_report(nb::module_& m);
 void bind_model(nb::module_& m);
 void bind_session(nb::module_& m);
+void bind_steps(nb::module_& m);
 
 // A reference that may be dropped by any thread, with or without the GIL.
 std::shared_ptr<PyObject> shared_reference(nb::object object);
@@ -29,10 +30,10 @@ Model read_model(nb::handle source);
 // str or os.PathLike as a path; nullopt when it is none of them.
 std::optional<std::filesystem::path> path_of(nb::handle value);
 
-// What a call does without the GIL, and what Python has to say meanwhile: exceptions of callbacks, and signals, whose
-// handlers Python runs in the main thread only. A call from there looks for them ten times a second, between two steps,
-// and ends when a handler raises (Ctrl-C: KeyboardInterrupt). All calls end when the interpreter does: daemon threads would
-// go on while the process takes itself apart.
+// What a call does without the GIL, and what Python has to say meanwhile: exceptions of callbacks, and
+// signals, whose handlers Python runs in the main thread only. A call from there looks for them ten times a
+// second, between two steps, and ends when a handler raises (Ctrl-C: KeyboardInterrupt). All calls end when
+// the interpreter does: daemon threads would go on while the process takes itself apart.
 class Interrupt {
  public:
   Interrupt();

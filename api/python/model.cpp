@@ -30,7 +30,8 @@ Model parse_bytes(nb::object bytes) {
   const auto* data = reinterpret_cast<const std::byte*>(PyBytes_AS_STRING(bytes.ptr()));
   const std::span span(data, static_cast<size_t>(PyBytes_GET_SIZE(bytes.ptr())));
   const auto owner = shared_reference(std::move(bytes));
-  return unlocked([&] { return with_context([&] { return Model::parse(span, owner); }, [] { return "bytes"; }); });
+  return unlocked(
+      [&] { return with_context([&] { return Model::parse(span, owner); }, [] { return "bytes"; }); });
 }
 
 // {"batch": 1, "image": (1, 3, 224, 224)}
@@ -70,18 +71,22 @@ Report optimize(Model& model, std::vector<std::string> disable, std::vector<std:
 void bind_summary(nb::module_& m) {
   nb::class_<TensorInfo>(m, "TensorInfo", "An input or an output of a model.")
       .def_ro("name", &TensorInfo::name)
-      .def_prop_ro("type", [](const TensorInfo& t) { return to_string(t.type); },
-                   "\"float32\", \"bfloat16\", \"string\", ... as numpy and ml_dtypes say; \"sequence\", \"optional\", "
-                   "\"map\"; \"undefined\" when it is not known.")
+      .def_prop_ro(
+          "type", [](const TensorInfo& t) { return to_string(t.type); },
+          "\"float32\", \"bfloat16\", \"string\", ... as numpy and ml_dtypes say; \"sequence\", "
+          "\"optional\", "
+          "\"map\"; \"undefined\" when it is not known.")
       .def_prop_ro("shape", &shape_of, nb::sig("def shape(self) -> tuple[int | str | None, ...] | None"),
                    "Sizes, names of sizes, None for what is not known; None when the rank is not known.")
       .def_ro("text", &TensorInfo::text, "\"float32[batch, 3, 224, 224]\", \"sequence(int64[2])\"")
       .def_ro("has_default", &TensorInfo::has_default, "An input that may be left out.")
       .def_ro("is_tensor", &TensorInfo::is_tensor)
-      .def("__repr__", [](const TensorInfo& t) { return "<plica.TensorInfo '" + t.name + "' " + t.text + ">"; });
+      .def("__repr__",
+           [](const TensorInfo& t) { return "<plica.TensorInfo '" + t.name + "' " + t.text + ">"; });
 
   nb::class_<Finding>(m, "Finding", "A fault of a model, or an operator that Plica does not have.")
-      .def_prop_ro("code", [](const Finding& f) { return to_string(f.code); }, "\"invalid_model\", \"unsupported\".")
+      .def_prop_ro(
+          "code", [](const Finding& f) { return to_string(f.code); }, "\"invalid_model\", \"unsupported\".")
       .def_ro("node", &Finding::node, "\"node 'conv1' (Conv, opset 13)\"; empty: the model as a whole.")
       .def_ro("message", &Finding::message)
       .def("__repr__", [](const Finding& f) {
@@ -105,11 +110,14 @@ void bind_summary(nb::module_& m) {
       .def_ro("initializers", &Summary::initializers)
       .def_ro("parameters", &Summary::parameters)
       .def_ro("parameter_bytes", &Summary::parameter_bytes)
-      .def_ro("macs", &Summary::macs,
-              "Multiply-accumulates of one run at the assumed sizes, of Conv, ConvTranspose, Gemm and MatMul.")
+      .def_ro(
+          "macs", &Summary::macs,
+          "Multiply-accumulates of one run at the assumed sizes, of Conv, ConvTranspose, Gemm and MatMul.")
       .def_ro("macs_unknown", &Summary::macs_unknown, "Of those nodes, how many are not counted.")
-      .def_ro("assumptions", &Summary::assumptions, "\"batch = 1\": sizes that were neither in the model nor given.")
-      .def_prop_ro("batch_norms", [](const Summary& s) { return s.batch_norms.size(); }, "How many there are.")
+      .def_ro("assumptions", &Summary::assumptions,
+              "\"batch = 1\": sizes that were neither in the model nor given.")
+      .def_prop_ro(
+          "batch_norms", [](const Summary& s) { return s.batch_norms.size(); }, "How many there are.")
       .def("__repr__", [](const Summary& s) {
         return "<plica.Summary " + std::to_string(s.nodes) + " nodes, " + std::to_string(s.parameters) +
                " parameters, " + std::to_string(s.batch_norms.size()) + " batch norms>";
@@ -152,15 +160,19 @@ Model read_model(nb::handle source) {
 // A Model whose methods give up the GIL is passed by value, for another thread may optimize it meanwhile.
 void bind_model(nb::module_& m) {
   bind_summary(m);
-  nb::class_<Model>(m, "Model",
-                    "An ONNX model in memory: to look at, optimize, save, and make Sessions of.\n\n"
-                    "Copies share one graph, and cost nothing; optimize() gives its object a new one. Models can be "
-                    "pickled, which makes bytes of them.")
+  nb::class_<Model>(
+      m, "Model",
+      "An ONNX model in memory: to look at, optimize, save, and make Sessions of.\n\n"
+      "Copies share one graph, and cost nothing; optimize() gives its object a new one. Models can be "
+      "pickled, which makes bytes of them.")
       .def(
-          "__init__", [](Model* self, nb::handle source) { new (self) Model(read_model(source)); }, nb::arg("source").none(),
+          "__init__", [](Model* self, nb::handle source) { new (self) Model(read_model(source)); },
+          nb::arg("source").none(),
           nb::sig("def __init__(self, source: str | os.PathLike[str] | bytes | typing.Any) -> None"),
-          "Of a path, bytes (or what has a buffer of them), a binary file, or an onnx.ModelProto. Large tensors of a path "
-          "are read when they are first needed: the file may be replaced or deleted meanwhile, but not written into. "
+          "Of a path, bytes (or what has a buffer of them), a binary file, or an onnx.ModelProto. Large "
+          "tensors of a path "
+          "are read when they are first needed: the file may be replaced or deleted meanwhile, but not "
+          "written into. "
           "External data is read for paths only.")
       .def_prop_ro("inputs", &Model::inputs, "In the model's order, those with a default too.")
       .def_prop_ro("outputs", &Model::outputs)
@@ -178,12 +190,15 @@ void bind_model(nb::module_& m) {
       .def("optimize", &optimize, nb::kw_only(), nb::arg("disable") = std::vector<std::string>(),
            nb::arg("only") = std::vector<std::string>(), nb::arg("keep") = std::vector<std::string>(),
            nb::arg("max_rewrites") = -1, nb::arg("measure") = true, nb::arg("progress") = nb::none(),
-           nb::sig("def optimize(self, *, disable: Sequence[str] = (), only: Sequence[str] = (), "
-                   "keep: Sequence[str] = (), max_rewrites: int = -1, measure: bool = True, "
-                   "progress: Callable[[str, int, int], object] | None = None) -> Report"),
-           "Folds batch norms and simplifies, and says what became of each. The model stays ONNX and computes the same, up "
+           nb::sig("def optimize(self, *, disable: collections.abc.Sequence[str] = (), only: "
+                   "collections.abc.Sequence[str] = (), "
+                   "keep: collections.abc.Sequence[str] = (), max_rewrites: int = -1, measure: bool = True, "
+                   "progress: collections.abc.Callable[[str, int, int], object] | None = None) -> Report"),
+           "Folds batch norms and simplifies, and says what became of each. The model stays ONNX and "
+           "computes the same, up "
            "to the bounds in the report.\n\n"
-           "disable, only: names of rules or passes (`plica list-rules`); keep: names of nodes that nothing may change or "
+           "disable, only: names of rules or passes (`plica list-rules`); keep: names of nodes that nothing "
+           "may change or "
            "remove; measure=False: without error bounds and health in the report, which is faster; "
            "progress(pass, done, total) is called before each pass, and ends the call by an exception.")
       .def(
@@ -195,7 +210,8 @@ void bind_model(nb::module_& m) {
           },
           nb::arg("path"), nb::arg("external_data_threshold") = 0,
           nb::sig("def save(self, path: str | os.PathLike[str], external_data_threshold: int = 0) -> None"),
-          "Writes ONNX. A reader of the path sees the old file or the whole new one. Tensors of at least so many bytes go "
+          "Writes ONNX. A reader of the path sees the old file or the whole new one. Tensors of at least so "
+          "many bytes go "
           "to a file beside it; 0: only when it would pass 2 GiB otherwise.")
       .def(
           "serialize",
@@ -204,9 +220,11 @@ void bind_model(nb::module_& m) {
             return nb::bytes(bytes.data(), bytes.size());
           },
           "The bytes of the file that save() writes, at most 2 GiB.")
-      .def("copy", [](const Model& model) { return model; }, "Another Model of the same graph.")
+      .def(
+          "copy", [](const Model& model) { return model; }, "Another Model of the same graph.")
       .def("__copy__", [](const Model& model) { return model; })
-      .def("__deepcopy__", [](const Model& model, nb::handle) { return model; }, nb::arg("memo"))
+      .def(
+          "__deepcopy__", [](const Model& model, nb::handle) { return model; }, nb::arg("memo"))
       .def(
           "summarize",
           [](Model model, const std::optional<nb::dict>& sizes) {
@@ -231,13 +249,15 @@ void bind_model(nb::module_& m) {
             const DimSizes given = sizes_of(sizes);
             return unlocked([&] { return model.to_html(title, given); });
           },
-          nb::arg("title") = "model", nb::arg("sizes") = nb::none(), "What summarize() says and more, as one HTML page.")
+          nb::arg("title") = "model", nb::arg("sizes") = nb::none(),
+          "What summarize() says and more, as one HTML page.")
       .def("__getstate__",
            [](Model model) {
              const std::string bytes = unlocked([&] { return model.serialize(); });
              return nb::bytes(bytes.data(), bytes.size());
            })
-      .def("__setstate__", [](Model& self, nb::bytes state) { new (&self) Model(parse_bytes(std::move(state))); })
+      .def("__setstate__",
+           [](Model& self, nb::bytes state) { new (&self) Model(parse_bytes(std::move(state))); })
       .def("__repr__", &repr);
 }
 

@@ -1,4 +1,5 @@
-// The extension module plica._plica: the C++ API for Python. The package plica (api/python/plica) is what people import.
+// The extension module plica._plica: the C++ API for Python. The package plica (api/python/plica) is what
+// people import.
 #include <nanobind/stl/string.h>
 #include <nanobind/stl/string_view.h>
 
@@ -9,13 +10,20 @@ namespace {
 
 const char* class_of(ErrorCode code) {
   switch (code) {
-    case ErrorCode::invalid_model: return "InvalidModelError";
-    case ErrorCode::unsupported: return "UnsupportedError";
-    case ErrorCode::invalid_argument: return "InvalidArgumentError";
-    case ErrorCode::io: return "IoError";
-    case ErrorCode::limit: return "LimitError";
-    case ErrorCode::cancelled: return "CancelledError";
-    case ErrorCode::internal: break;
+    case ErrorCode::invalid_model:
+      return "InvalidModelError";
+    case ErrorCode::unsupported:
+      return "UnsupportedError";
+    case ErrorCode::invalid_argument:
+      return "InvalidArgumentError";
+    case ErrorCode::io:
+      return "IoError";
+    case ErrorCode::limit:
+      return "LimitError";
+    case ErrorCode::cancelled:
+      return "CancelledError";
+    case ErrorCode::internal:
+      break;
   }
   return "InternalError";
 }
@@ -49,6 +57,7 @@ NB_MODULE(_plica, m) {
   python::bind_errors();
   python::bind_report(m);
   python::bind_model(m);
+  python::bind_steps(m);
   python::bind_session(m);
   m.def("version", &version, "The version of Plica.");
   m.def("onednn_version", &onednn_version, "The version of the oneDNN that is loaded.");

@@ -10,8 +10,9 @@ namespace plica::python {
 namespace {
 
 std::string summary(const Report& report) {
-  return std::to_string(report.folded()) + " of " + std::to_string(report.batch_norms.size()) + " batch norms folded, " +
-         std::to_string(report.nodes_before) + " -> " + std::to_string(report.nodes_after) + " nodes";
+  return std::to_string(report.folded()) + " of " + std::to_string(report.batch_norms.size()) +
+         " batch norms folded, " + std::to_string(report.nodes_before) + " -> " +
+         std::to_string(report.nodes_after) + " nodes";
 }
 
 std::string repr(const Report::BatchNorm& norm) {
@@ -42,8 +43,9 @@ std::string framed(const Report& report) {
 void bind_report(nb::module_& m) {
   nb::class_<HealthFinding>(m, "HealthFinding", "Something remarkable about the parameters of a batch norm.")
       .def_ro("kind", &HealthFinding::kind, "\"dead\", \"extreme_gain\", ...: docs/reports.md lists them.")
-      .def_prop_ro("severity", [](const HealthFinding& f) { return to_string(f.severity); },
-                   "\"note\", \"warning\" or \"error\".")
+      .def_prop_ro(
+          "severity", [](const HealthFinding& f) { return to_string(f.severity); },
+          "\"note\", \"warning\" or \"error\".")
       .def_ro("channels", &HealthFinding::channels, "How many it concerns; 0: the batch norm as a whole.")
       .def_ro("first_channels", &HealthFinding::first_channels, "The first of them, at most 8.")
       .def_ro("message", &HealthFinding::message)
@@ -61,7 +63,8 @@ void bind_report(nb::module_& m) {
       .def_ro("fix", &BatchNorm::fix, "Kept: what can be done about that.")
       .def_ro("blocking", &BatchNorm::blocking, "Kept: the node in the way, when it is one.")
       .def_ro("error_bound", &BatchNorm::error_bound,
-              "Folded: how far any element of the node's output may move, relative to the largest magnitude that it "
+              "Folded: how far any element of the node's output may move, relative to the largest magnitude "
+              "that it "
               "can reach; None without measure.")
       .def_ro("epsilon", &BatchNorm::epsilon)
       .def_ro("health", &BatchNorm::health, "Findings about its parameters, the worst first.")
@@ -76,16 +79,20 @@ void bind_report(nb::module_& m) {
       .def_ro("nodes_after", &Report::nodes_after)
       .def_ro("operators_before", &Report::operators_before, "How often each operator was there.")
       .def_ro("operators_after", &Report::operators_after)
-      .def("to_text", &Report::to_text, "Lines for people: a summary, then every batch norm with its verdict.")
+      .def("to_text", &Report::to_text,
+           "Lines for people: a summary, then every batch norm with its verdict.")
       .def(
           "to_json",
           [](const Report& report, int indent, bool values) {
-            return report.to_json(indent, values ? Report::ChannelDetail::values : Report::ChannelDetail::summary);
+            return report.to_json(indent,
+                                  values ? Report::ChannelDetail::values : Report::ChannelDetail::summary);
           },
           nb::arg("indent") = 2, nb::arg("values") = false,
-          "One JSON object, \"schema\": 1. An indent below 0 puts it on one line; with values, what batch norms have "
+          "One JSON object, \"schema\": 1. An indent below 0 puts it on one line; with values, what batch "
+          "norms have "
           "by channel is there whole.")
-      .def("to_html", &Report::to_html, "One HTML page that needs nothing else, with plots of every batch norm.")
+      .def("to_html", &Report::to_html,
+           "One HTML page that needs nothing else, with plots of every batch norm.")
       .def("_repr_html_", &framed)
       .def("__str__", &Report::to_text)
       .def("__repr__", [](const Report& report) { return "<plica.Report " + summary(report) + ">"; });

@@ -57,7 +57,9 @@ struct PythonSession {
   std::vector<nb::object> output_names;
 };
 
-[[noreturn]] void refuse(std::string message) { throw Error(ErrorCode::invalid_argument, std::move(message)); }
+[[noreturn]] void refuse(std::string message) {
+  throw Error(ErrorCode::invalid_argument, std::move(message));
+}
 
 std::string names_of(const std::vector<TensorInfo>& infos) {
   std::string names;
@@ -88,7 +90,8 @@ TensorMap tensors_of(const PythonSession& self, nb::handle given, Values& values
     inputs.insert_or_assign(info.name, values.input(value, info));
   };
   if (nb::isinstance<nb::dict>(given)) {
-    for (const auto& [name, value] : nb::borrow<nb::dict>(given)) add(find(self.inputs, text_of(name), "input"), value);
+    for (const auto& [name, value] : nb::borrow<nb::dict>(given))
+      add(find(self.inputs, text_of(name), "input"), value);
   } else if (nb::isinstance<nb::list>(given) || nb::isinstance<nb::tuple>(given)) {
     if (nb::len(given) > self.inputs.size()) {
       refuse(std::to_string(nb::len(given)) + " inputs are given, and the model has " +
@@ -103,7 +106,8 @@ TensorMap tensors_of(const PythonSession& self, nb::handle given, Values& values
     for (const TensorInfo& info : self.inputs) {
       if (!info.has_default) required.push_back(&info);
     }
-    if (required.size() != 1) refuse("inputs are a dict by name, or a list; the model has " + names_of(self.inputs));
+    if (required.size() != 1)
+      refuse("inputs are a dict by name, or a list; the model has " + names_of(self.inputs));
     add(*required[0], given);
   }
   return inputs;
@@ -115,7 +119,8 @@ struct Watch {
   nb::handle on_step;
 };
 
-TensorMap run_unlocked(const PythonSession& self, const TensorMap& inputs, Session::RunOptions options, Watch watch) {
+TensorMap run_unlocked(const PythonSession& self, const TensorMap& inputs, Session::RunOptions options,
+                       Watch watch) {
   Interrupt interrupt;
   if (!watch.on_step.is_none()) {
     options.on_step = [&](const Session::Step& step, double start, double duration) {
@@ -130,8 +135,8 @@ nb::object result(const PythonSession& self, nb::handle name, TensorMap& results
 }
 
 // Results by name, those for which there is an array in it.
-nb::object run_into(const PythonSession& self, const nb::dict& arrays, const TensorMap& inputs, Values& values,
-                    Watch watch) {
+nb::object run_into(const PythonSession& self, const nb::dict& arrays, const TensorMap& inputs,
+                    Values& values, Watch watch) {
   Session::RunOptions options;
   nb::list copied;  // where Plica can't write itself
   for (const auto& [name, array] : arrays) {
@@ -158,8 +163,9 @@ nb::object run_into(const PythonSession& self, const nb::dict& arrays, const Ten
   return out;
 }
 
-nb::object run(const PythonSession& self, nb::handle inputs, nb::handle outputs, std::optional<double> timeout,
-               std::optional<size_t> max_memory, const CancelToken* cancel, nb::handle on_step) {
+nb::object run(const PythonSession& self, nb::handle inputs, nb::handle outputs,
+               std::optional<double> timeout, std::optional<size_t> max_memory, const CancelToken* cancel,
+               nb::handle on_step) {
   Values values;
   const TensorMap given = tensors_of(self, inputs, values);
   Watch watch{{.max_memory = max_memory.value_or(0),
@@ -191,55 +197,13 @@ nb::object run(const PythonSession& self, nb::handle inputs, nb::handle outputs,
   return list;
 }
 
-void bind_steps(nb::module_& m) {
-  using Step = Session::Step;
-  nb::class_<Step>(m, "Step", "One step of a plan.")
-      .def_ro("kind", &Step::kind, "\"Conv\", \"reorder\", ...")
-      .def_ro("nodes", &Step::nodes, "The model's nodes that it computes.")
-      .def_ro("implementation", &Step::implementation, "oneDNN's name of the kernel, or \"evaluate\".")
-      .def_ro("layout", &Step::layout, "Of its output.")
-      .def_ro("flops", &Step::flops, "Of a convolution or product by its definition, a multiply-add counted as two.")
-      .def_ro("bytes", &Step::bytes, "That it reads and writes, each operand once.")
-      .def("__repr__", [](const Step& s) {
-        return "<plica.Step " + s.kind + " '" + s.nodes + "' " + s.implementation + " " + s.layout + ">";
-      });
-  using Plan = Session::Plan;
-  nb::class_<Plan>(m, "Plan", "How inputs of some shapes are run.")
-      .def_ro("steps", &Plan::steps)
-      .def_ro("arena_bytes", &Plan::arena_bytes, "One run's intermediate tensors.")
-      .def_ro("arena_lower_bound", &Plan::arena_lower_bound, "Those that are needed at one time, at least.")
-      .def_ro("constant_bytes", &Plan::constant_bytes, "Packed weights.")
-      .def("__repr__", [](const Plan& p) {
-        return "<plica.Plan " + std::to_string(p.steps.size()) + " steps, " + std::to_string(p.arena_bytes) +
-               " bytes of intermediate tensors>";
-      });
-  using Profile = Session::Profile;
-  nb::class_<Profile::StepRun>(m, "StepRun", "One step of one run; times in milliseconds since the run began.")
-      .def_ro("step", &Profile::StepRun::step, "Its index in Profile.steps.")
-      .def_ro("depth", &Profile::StepRun::depth, "1: within a step of depth 0 (of a subgraph), and so on.")
-      .def_ro("start", &Profile::StepRun::start)
-      .def_ro("duration", &Profile::StepRun::duration);
-  nb::class_<Profile>(m, "Profile", "How long the steps of some runs took.")
-      .def_ro("steps", &Profile::steps, "Those that ran.")
-      .def_ro("durations", &Profile::durations, "Of each run, in milliseconds.")
-      .def_ro("runs", &Profile::runs, "Of each run its StepRuns, in the order in which they began.")
-      .def("__repr__", [](const Profile& p) {
-        return "<plica.Profile " + std::to_string(p.runs.size()) + " runs of " + std::to_string(p.steps.size()) + " steps>";
-      });
-  using Memory = Session::Memory;
-  nb::class_<Memory>(m, "SessionMemory", "What a session holds, in bytes.")
-      .def_ro("plans", &Memory::plans, "How many are kept.")
-      .def_ro("weights", &Memory::weights, "Packed for the plans; those of the model itself are not counted.")
-      .def_ro("workspaces", &Memory::workspaces, "For intermediate tensors, of runs that are over.")
-      .def_ro("results", &Memory::results, "Of results that were dropped; they serve the next ones.")
-      .def("__repr__", [](const Memory& u) {
-        return "<plica.SessionMemory plans=" + std::to_string(u.plans) + " weights=" + std::to_string(u.weights) +
-               " workspaces=" + std::to_string(u.workspaces) + " results=" + std::to_string(u.results) + ">";
-      });
-  nb::class_<CancelToken>(m, "CancelToken", "Ends runs from another thread: each that was given it, between two steps.")
+void bind_token(nb::module_& m) {
+  nb::class_<CancelToken>(m, "CancelToken",
+                          "Ends runs from another thread: each that was given it, between two steps.")
       .def(nb::init<>())
       .def("cancel", [](CancelToken& token) { token.is_set = true; })
-      .def("reset", [](CancelToken& token) { token.is_set = false; }, "For the next run.")
+      .def(
+          "reset", [](CancelToken& token) { token.is_set = false; }, "For the next run.")
       .def_prop_ro("cancelled", [](const CancelToken& token) { return token.is_set.load(); })
       .def("__repr__", [](const CancelToken& token) {
         return token.is_set ? "<plica.CancelToken cancelled>" : "<plica.CancelToken>";
@@ -247,24 +211,34 @@ void bind_steps(nb::module_& m) {
 }
 
 constexpr char kInit[] =
-    "Of a Model, which is run as it is; or of what a Model is made of (a path, bytes, ...), which is optimized first unless "
+    "Of a Model, which is run as it is; or of what a Model is made of (a path, bytes, ...), which is "
+    "optimized first unless "
     "optimize=False. Later changes of the Model don't reach the Session.\n\n"
-    "threads: 0 for the CPUs that this process may use (affinity, cgroup quota); exact: no method with larger rounding "
-    "errors than direct sums (Winograd); cached_plans: sets of input shapes whose plans are kept; tuning: a file of "
-    "choices by measurement (plica tune); log(level, message): called from the threads that make and run the session, "
+    "threads: 0 for the CPUs that this process may use (affinity, cgroup quota); exact: no method with "
+    "larger rounding "
+    "errors than direct sums (Winograd); cached_plans: sets of input shapes whose plans are kept; tuning: a "
+    "file of "
+    "choices by measurement (plica tune); log(level, message): called from the threads that make and run the "
+    "session, "
     "with \"debug\", \"info\" or \"warning\"; what it raises is reported and dropped.";
 
 constexpr char kRun[] =
     "Runs the model.\n\n"
-    "inputs: a dict by name, a list in the model's order, or the only input itself. Arrays are read where they lie if they "
-    "are contiguous, and must not be written into meanwhile; anything with __array__ or DLPack (on the CPU) will do, and "
+    "inputs: a dict by name, a list in the model's order, or the only input itself. Arrays are read where "
+    "they lie if they "
+    "are contiguous, and must not be written into meanwhile; anything with __array__ or DLPack (on the CPU) "
+    "will do, and "
     "lists and numbers, which take the model's type. Arrays of another type than the model's are refused.\n"
-    "outputs: None gives a dict of all; a list of names gives a list; a name gives its value; a dict of names and writable "
+    "outputs: None gives a dict of all; a list of names gives a list; a name gives its value; a dict of "
+    "names and writable "
     "arrays is filled and returned (None in it: a new array).\n"
-    "timeout: in seconds; max_memory: bytes that the run may allocate; cancel: a CancelToken. The run ends between two "
-    "steps, with CancelledError or LimitError. on_step(step, start, duration): called after each step, with times in "
+    "timeout: in seconds; max_memory: bytes that the run may allocate; cancel: a CancelToken. The run ends "
+    "between two "
+    "steps, with CancelledError or LimitError. on_step(step, start, duration): called after each step, with "
+    "times in "
     "milliseconds since the run began.\n\n"
-    "Safe from many threads at once; the GIL is released. In the main thread, signals are handled during the run, so "
+    "Safe from many threads at once; the GIL is released. In the main thread, signals are handled during the "
+    "run, so "
     "Ctrl-C ends it.";
 
 std::string repr(const PythonSession& self) {
@@ -275,7 +249,8 @@ std::string repr(const PythonSession& self) {
   list(self.inputs);
   text += ") -> (";
   list(self.outputs);
-  return text + "), " + std::to_string(self.options.threads ? self.options.threads : default_threads()) + " threads>";
+  return text + "), " + std::to_string(self.options.threads ? self.options.threads : default_threads()) +
+         " threads>";
 }
 
 std::string file_name(nb::handle path) {
@@ -291,7 +266,8 @@ nb::tuple state_of(const PythonSession& self) {
   const Model model = self.model;
   const std::string bytes = unlocked([&] { return model.serialize(); });
   const SessionOptions& o = self.options;
-  return nb::make_tuple(nb::bytes(bytes.data(), bytes.size()), o.threads, o.exact, o.cached_plans, nb::bytes(o.tuning.data(), o.tuning.size()));
+  return nb::make_tuple(nb::bytes(bytes.data(), bytes.size()), o.threads, o.exact, o.cached_plans,
+                        nb::bytes(o.tuning.data(), o.tuning.size()));
 }
 
 void set_state(PythonSession& self, const nb::tuple& state) {
@@ -307,17 +283,21 @@ void set_state(PythonSession& self, const nb::tuple& state) {
 
 void bind_session(nb::module_& m) {
   bind_arrays(m);
-  bind_steps(m);
-  nb::class_<PythonSession>(m, "Session",
-                            "Runs a model. Plans are made for each set of input shapes when they first come, and kept. "
-                            "Safe from many threads; in a child process by fork too, and can be pickled.")
+  bind_token(m);
+  nb::class_<PythonSession>(
+      m, "Session",
+      "Runs a model. Plans are made for each set of input shapes when they first come, and kept. "
+      "Safe from many threads; in a child process by fork too, and can be pickled.")
       .def(
           "__init__",
-          [](PythonSession* self, nb::handle source, int threads, bool exact, size_t cached_plans, nb::handle tuning,
-             nb::object log, bool optimize) {
+          [](PythonSession* self, nb::handle source, int threads, bool exact, size_t cached_plans,
+             nb::handle tuning, nb::object log, bool optimize) {
             if (!log.is_none() && !PyCallable_Check(log.ptr())) throw nb::type_error("log is a function");
-            const Options options{
-                {.threads = threads, .exact = exact, .tuning = file_name(tuning), .cached_plans = cached_plans}, log};
+            const Options options{{.threads = threads,
+                                   .exact = exact,
+                                   .tuning = file_name(tuning),
+                                   .cached_plans = cached_plans},
+                                  log};
             const bool is_model = nb::isinstance<Model>(source);
             Model model = is_model ? nb::cast<Model>(source) : read_model(source);
             if (optimize && !is_model && !model.is_compiled())
@@ -327,25 +307,39 @@ void bind_session(nb::module_& m) {
           nb::arg("model").none(), nb::kw_only(), nb::arg("threads") = 0, nb::arg("exact") = false,
           nb::arg("cached_plans") = 64, nb::arg("tuning") = nb::none(), nb::arg("log") = nb::none(),
           nb::arg("optimize") = true,
-          nb::sig("def __init__(self, model: Model | str | os.PathLike[str] | bytes | typing.Any, *, threads: int = 0, "
-                  "exact: bool = False, cached_plans: int = 64, tuning: str | os.PathLike[str] | None = None, "
-                  "log: Callable[[str, str], object] | None = None, optimize: bool = True) -> None"),
+          nb::sig(
+              "def __init__(self, model: Model | str | os.PathLike[str] | bytes | typing.Any, *, threads: "
+              "int = 0, "
+              "exact: bool = False, cached_plans: int = 64, tuning: str | os.PathLike[str] | None = None, "
+              "log: collections.abc.Callable[[str, str], object] | None = None, optimize: bool = True) -> "
+              "None"),
           kInit)
-      .def("run", &run, nb::arg("inputs").none(), nb::arg("outputs") = nb::none(), nb::kw_only(),
-           nb::arg("timeout") = nb::none(), nb::arg("max_memory") = nb::none(), nb::arg("cancel") = nb::none(),
-           nb::arg("on_step") = nb::none(),
-           nb::sig("def run(self, inputs: Mapping[str, typing.Any] | Sequence[typing.Any] | typing.Any, "
-                   "outputs: Mapping[str, typing.Any] | Sequence[str] | str | None = None, *, timeout: float | None = None, "
-                   "max_memory: int | None = None, cancel: CancelToken | None = None, "
-                   "on_step: Callable[[Step, float, float], object] | None = None) -> typing.Any"),
-           kRun)
-      .def_prop_ro("inputs", [](const PythonSession& self) { return self.inputs; }, "As Model.inputs.")
-      .def_prop_ro("outputs", [](const PythonSession& self) { return self.outputs; }, "As Model.outputs.")
-      .def_prop_ro("model", [](const PythonSession& self) { return self.model; }, "The Model that it runs.")
+      .def(
+          "run", &run, nb::arg("inputs").none(), nb::arg("outputs") = nb::none(), nb::kw_only(),
+          nb::arg("timeout") = nb::none(), nb::arg("max_memory") = nb::none(), nb::arg("cancel") = nb::none(),
+          nb::arg("on_step") = nb::none(),
+          nb::sig(
+              "def run(self, inputs: collections.abc.Mapping[str, typing.Any] | "
+              "collections.abc.Sequence[typing.Any] | typing.Any, "
+              "outputs: collections.abc.Mapping[str, typing.Any] | collections.abc.Sequence[str] | str | "
+              "None = None, *, timeout: float "
+              "| None = None, "
+              "max_memory: int | None = None, cancel: CancelToken | None = None, "
+              "on_step: collections.abc.Callable[[Step, float, float], object] | None = None) -> typing.Any"),
+          kRun)
+      .def_prop_ro(
+          "inputs", [](const PythonSession& self) { return self.inputs; }, "As Model.inputs.")
+      .def_prop_ro(
+          "outputs", [](const PythonSession& self) { return self.outputs; }, "As Model.outputs.")
+      .def_prop_ro(
+          "model", [](const PythonSession& self) { return self.model; }, "The Model that it runs.")
       .def_prop_ro("threads",
-                   [](const PythonSession& self) { return self.options.threads ? self.options.threads : default_threads(); })
-      .def_prop_ro("tuning_note", [](const PythonSession& self) { return self.session.tuning_note(); },
-                   "Why the tuning file is not used; empty when it is, or there is none.")
+                   [](const PythonSession& self) {
+                     return self.options.threads ? self.options.threads : default_threads();
+                   })
+      .def_prop_ro(
+          "tuning_note", [](const PythonSession& self) { return self.session.tuning_note(); },
+          "Why the tuning file is not used; empty when it is, or there is none.")
       .def(
           "plan",
           [](const PythonSession& self, nb::handle inputs) {
@@ -353,7 +347,8 @@ void bind_session(nb::module_& m) {
             const TensorMap given = tensors_of(self, inputs, values);
             return unlocked([&] { return self.session.plan(given); });
           },
-          nb::arg("inputs"), nb::sig("def plan(self, inputs: typing.Any) -> Plan"), "How inputs of these shapes are run.")
+          nb::arg("inputs"), nb::sig("def plan(self, inputs: typing.Any) -> Plan"),
+          "How inputs of these shapes are run.")
       .def(
           "profile",
           [](const PythonSession& self, nb::handle inputs, int runs) {
@@ -361,12 +356,15 @@ void bind_session(nb::module_& m) {
             const TensorMap given = tensors_of(self, inputs, values);
             return unlocked([&] { return self.session.profile(given, runs); });
           },
-          nb::arg("inputs"), nb::arg("runs") = 1, nb::sig("def profile(self, inputs: typing.Any, runs: int = 1) -> Profile"),
+          nb::arg("inputs"), nb::arg("runs") = 1,
+          nb::sig("def profile(self, inputs: typing.Any, runs: int = 1) -> Profile"),
           "Runs it so many times and says how long each step took.")
-      .def("memory", [](const PythonSession& self) { return unlocked([&] { return self.session.memory(); }); },
-           "What it holds now.")
-      .def("trim", [](const PythonSession& self) { unlocked([&] { self.session.trim(); }); },
-           "Gives back to the system what waits for a next run. Plans and weights stay.")
+      .def(
+          "memory", [](const PythonSession& self) { return unlocked([&] { return self.session.memory(); }); },
+          "What it holds now.")
+      .def(
+          "trim", [](const PythonSession& self) { unlocked([&] { self.session.trim(); }); },
+          "Gives back to the system what waits for a next run. Plans and weights stay.")
       .def("__getstate__", &state_of)
       .def("__setstate__", &set_state)
       .def("__repr__", &repr);

@@ -23,7 +23,9 @@ def tensor(name, shape, element=TensorProto.FLOAT):
 def one_node(op, inputs, outputs, **attributes):
     """A model of one node; inputs and outputs as (name, shape, element type)."""
     node = helper.make_node(op, [i[0] for i in inputs], [o[0] for o in outputs], **attributes)
-    return model_of([node], [tensor(*i) for i in inputs], [tensor(*o) for o in outputs]).SerializeToString()
+    return model_of(
+        [node], [tensor(*i) for i in inputs], [tensor(*o) for o in outputs]
+    ).SerializeToString()
 
 
 def identity(element, shape=("N",)):
@@ -42,11 +44,13 @@ def two_outputs():
     default = numpy_helper.from_array(np.array([2], np.float32), "b")
     nodes = [helper.make_node("Add", ["a", "b"], ["s"]), helper.make_node("Mul", ["a", "b"], ["p"])]
     inputs = [tensor("a", ["N"]), tensor("b", [1])]
-    return model_of(nodes, inputs, [tensor("s", ["N"]), tensor("p", ["N"])], [default]).SerializeToString()
+    return model_of(
+        nodes, inputs, [tensor("s", ["N"]), tensor("p", ["N"])], [default]
+    ).SerializeToString()
 
 
 def batch_norms():
-    """Conv -> BatchNormalization, which folds, and one of the input, which a Sigmoid keeps from what comes behind."""
+    """Conv -> BatchNormalization, which folds, and another between Sigmoids, which can't."""
     rng = np.random.default_rng(1)
     w = rng.standard_normal((8, 3, 3, 3)).astype(np.float32)
     arrays = {"w": w}
@@ -68,7 +72,9 @@ def batch_norms():
     ]
     initializers = [numpy_helper.from_array(array, name) for name, array in arrays.items()]
     inputs, outputs = [tensor("x", ["N", 3, 16, 16])], [tensor("y", ["N", 8, 16, 16])]
-    return model_of(nodes, inputs, outputs, initializers, metadata={"author": "me"}).SerializeToString()
+    return model_of(
+        nodes, inputs, outputs, initializers, metadata={"author": "me"}
+    ).SerializeToString()
 
 
 def loop():
@@ -79,7 +85,11 @@ def loop():
             helper.make_node("Identity", ["go"], ["go_on"]),
         ],
         "body",
-        [tensor("i", [], TensorProto.INT64), tensor("go", [], TensorProto.BOOL), tensor("s", [32, 32])],
+        [
+            tensor("i", [], TensorProto.INT64),
+            tensor("go", [], TensorProto.BOOL),
+            tensor("s", [32, 32]),
+        ],
         [tensor("go_on", [], TensorProto.BOOL), tensor("product", [32, 32])],
     )
     nodes = [helper.make_node("Loop", ["n", "", "m"], ["y"], body=body)]
@@ -117,7 +127,9 @@ def optional():
 
 def zip_map():
     """A list of maps, as classifiers of scikit-learn give them."""
-    node = helper.make_node("ZipMap", ["x"], ["y"], domain="ai.onnx.ml", classlabels_strings=["a", "b"])
+    node = helper.make_node(
+        "ZipMap", ["x"], ["y"], domain="ai.onnx.ml", classlabels_strings=["a", "b"]
+    )
     inner = onnx.TypeProto()
     inner.map_type.key_type = TensorProto.STRING
     inner.map_type.value_type.CopyFrom(helper.make_tensor_type_proto(TensorProto.FLOAT, []))
@@ -130,6 +142,8 @@ def dict_vectorizer():
     kind = onnx.TypeProto()
     kind.map_type.key_type = TensorProto.STRING
     kind.map_type.value_type.CopyFrom(helper.make_tensor_type_proto(TensorProto.INT64, []))
-    node = helper.make_node("DictVectorizer", ["x"], ["y"], domain="ai.onnx.ml", string_vocabulary=["a", "b", "c"])
+    node = helper.make_node(
+        "DictVectorizer", ["x"], ["y"], domain="ai.onnx.ml", string_vocabulary=["a", "b", "c"]
+    )
     out = tensor("y", [1, 3], TensorProto.INT64)
     return model_of([node], [helper.make_value_info("x", kind)], [out]).SerializeToString()

@@ -12,8 +12,8 @@ import plica
 ml_dtypes = pytest.importorskip("ml_dtypes")
 
 PLAIN = [
-    "float32", "float64", "float16", "int8", "int16", "int32", "int64", "uint8", "uint16", "uint32", "uint64", "bool",
-    "complex64", "complex128",
+    "float32", "float64", "float16", "int8", "int16", "int32", "int64", "uint8", "uint16", "uint32",
+    "uint64", "bool", "complex64", "complex128",
 ]  # fmt: skip
 NUMBERS = {
     "bool": TensorProto.BOOL, "float32": TensorProto.FLOAT, "float64": TensorProto.DOUBLE,
@@ -22,12 +22,16 @@ NUMBERS = {
     "float4_e2m1fn": TensorProto.FLOAT4E2M1,
 }  # fmt: skip
 EXTRA = [
-    "bfloat16", "float8_e4m3fn", "float8_e4m3fnuz", "float8_e5m2", "float8_e5m2fnuz", "uint4", "int4", "float4_e2m1fn",
+    "bfloat16", "float8_e4m3fn", "float8_e4m3fnuz", "float8_e5m2", "float8_e5m2fnuz", "uint4",
+    "int4", "float4_e2m1fn",
 ]  # fmt: skip
 
 
 def session_of(name, shape=("N",)):
-    return plica.Session(models.identity(NUMBERS.get(name) or getattr(TensorProto, name.upper()), shape), optimize=False)
+    return plica.Session(
+        models.identity(NUMBERS.get(name) or getattr(TensorProto, name.upper()), shape),
+        optimize=False,
+    )
 
 
 @pytest.mark.parametrize("name", PLAIN + EXTRA)
@@ -47,7 +51,9 @@ def test_every_type(name):
         assert session.run(x, {"y": into})["y"] is into
         assert np.array_equal(into.astype(np.complex128), x.astype(np.complex128))
     strided = np.array(values * 2, np.float32).astype(dtype)[::2]
-    assert np.array_equal(session.run(strided)["y"].astype(np.complex128), strided.astype(np.complex128))
+    assert np.array_equal(
+        session.run(strided)["y"].astype(np.complex128), strided.astype(np.complex128)
+    )
 
 
 def test_scalars_and_ranks():
@@ -64,13 +70,26 @@ def test_any_memory_order():
     misaligned = np.frombuffer(b"\0" + x.tobytes(), np.uint8)[1:].view(np.int32).reshape(x.shape)
     frozen = x.copy()
     frozen.flags.writeable = False
-    for array in (x.T, x[:, ::-1], x[..., 1:3], np.asfortranarray(x), x.astype(">i4"), misaligned, frozen,
-                  np.broadcast_to(np.int32(5), (2, 2)), memoryview(x)):  # fmt: skip
+    for array in (
+        x.T,
+        x[:, ::-1],
+        x[..., 1:3],
+        np.asfortranarray(x),
+        x.astype(">i4"),
+        misaligned,
+        frozen,
+        np.broadcast_to(np.int32(5), (2, 2)),
+        memoryview(x),
+    ):
         assert np.array_equal(session.run({"x": array})["y"], np.asarray(array))
 
 
 def test_lists_and_numbers_take_the_models_type():
-    floats, ints, bools = session_of("float32", None), session_of("int8", None), session_of("bool", None)
+    floats, ints, bools = (
+        session_of("float32", None),
+        session_of("int8", None),
+        session_of("bool", None),
+    )
     assert floats.run({"x": [[1, 2.5], [3, 4]]})["y"].tolist() == [[1, 2.5], [3, 4]]
     assert floats.run(3)["y"].item() == 3 and floats.run(True)["y"].item() == 1
     assert floats.run({"x": []})["y"].shape == (0,)
@@ -125,25 +144,43 @@ def test_dlpack_is_not_copied():
 
 
 def test_types_that_onnx_does_not_have():
-    for x in (np.array(["2020-01-01"], "datetime64[D]"), np.zeros(2, [("a", "f4")]), np.zeros(2, np.longdouble)):
-        with pytest.raises(plica.InvalidArgumentError, match="'x' has dtype .* the model takes float32"):
+    for x in (
+        np.array(["2020-01-01"], "datetime64[D]"),
+        np.zeros(2, [("a", "f4")]),
+        np.zeros(2, np.longdouble),
+    ):
+        with pytest.raises(
+            plica.InvalidArgumentError, match="'x' has dtype .* the model takes float32"
+        ):
             session_of("float32").run(x)
 
 
 def test_strings():
     session = session_of("string", None)
     texts = ["", "a", "ä€😀", "with\0zero", "x" * 100]
-    for x in (texts, np.array(texts, object), [t.encode() for t in texts], np.array(texts[1:3], str),
-              np.array([b"ab", b"c"]), np.array([["a", "b"], ["c", "d"]], object), "alone", b"alone", np.str_("alone"),
-              np.array("alone"), np.zeros((2, 0), object)):  # fmt: skip
+    for x in (
+        texts,
+        np.array(texts, object),
+        [t.encode() for t in texts],
+        np.array(texts[1:3], str),
+        np.array([b"ab", b"c"]),
+        np.array([["a", "b"], ["c", "d"]], object),
+        "alone",
+        b"alone",
+        np.str_("alone"),
+        np.array("alone"),
+        np.zeros((2, 0), object),
+    ):
         y = session.run({"x": x})["y"]
         expected = np.asarray(x, object) if not isinstance(x, np.ndarray) else x.astype(object)
         assert y.dtype == object and y.shape == expected.shape
-        assert y.reshape(-1).tolist() == [t.decode() if isinstance(t, bytes) else t for t in expected.reshape(-1).tolist()]
+        assert y.reshape(-1).tolist() == [
+            t.decode() if isinstance(t, bytes) else t for t in expected.reshape(-1).tolist()
+        ]
     broken = session.run({"x": [b"\xff\xfe"]})["y"]  # no UTF-8 comes through, both ways
     assert session.run(broken)["y"][0].encode("utf-8", "surrogateescape") == b"\xff\xfe"
     into = np.zeros(2, object)
-    assert session.run(["a", "b"] and np.array(["a", "b"]), {"y": into})["y"].tolist() == ["a", "b"]
+    assert session.run({"x": ["a", "b"]}, {"y": into})["y"].tolist() == ["a", "b"]
     with pytest.raises(plica.InvalidArgumentError, match="takes strings"):
         session.run({"x": np.array([1, "a"], object)})
     with pytest.raises(plica.InvalidArgumentError, match="string"):
@@ -172,7 +209,9 @@ def test_optional():
 def test_maps():
     y = plica.Session(models.zip_map()).run([[[0.25, 0.75], [1, 0]]])["y"]
     assert y == [{"a": 0.25, "b": 0.75}, {"a": 1, "b": 0}]
-    assert plica.Session(models.dict_vectorizer()).run({"x": {"c": 3, "a": 1}})["y"].tolist() == [[1, 0, 3]]
+    assert plica.Session(models.dict_vectorizer()).run({"x": {"c": 3, "a": 1}})["y"].tolist() == [
+        [1, 0, 3]
+    ]
     with pytest.raises(plica.InvalidArgumentError, match="not a dict"):
         plica.Session(models.dict_vectorizer()).run({"x": [1]})
 

@@ -22,7 +22,10 @@ def test_models():
 
 
 def test_nodes():
-    assert backend.run_node(helper.make_node("Add", ["a", "b"], ["y"]), [X, X])[0].tolist() == (X * 2).tolist()
+    assert (
+        backend.run_node(helper.make_node("Add", ["a", "b"], ["y"]), [X, X])[0].tolist()
+        == (X * 2).tolist()
+    )
     clip = helper.make_node("Clip", ["x", "", "max"], ["y"])
     assert backend.run_node(clip, [X, np.float32(2)])[0].tolist() == [0, 1, 2, 2]
     # By the operators of an earlier version.
@@ -37,7 +40,9 @@ def test_compatibility():
     assert backend.supports_device("CPU") and not backend.supports_device("CUDA")
     assert backend.is_compatible(onnx.load_from_string(models.add()))
     odd = models.model_of(
-        [helper.make_node("Nothing", ["x"], ["y"])], [models.tensor("x", [1])], [models.tensor("y", [1])]
+        [helper.make_node("Nothing", ["x"], ["y"])],
+        [models.tensor("x", [1])],
+        [models.tensor("y", [1])],
     )
     assert not backend.is_compatible(odd)
     with pytest.raises(plica.UnsupportedError, match="CUDA"):

@@ -21,7 +21,15 @@ def path(tmp_path):
 
 def test_sources(path):
     data = path.read_bytes()
-    sources = [path, str(path), data, bytearray(data), memoryview(data), io.BytesIO(data), onnx.load(path)]
+    sources = [
+        path,
+        str(path),
+        data,
+        bytearray(data),
+        memoryview(data),
+        io.BytesIO(data),
+        onnx.load(path),
+    ]
     for source in sources:
         model = plica.Model(source)
         assert [i.name for i in model.inputs] == ["x"]
@@ -60,14 +68,28 @@ def test_errors_are_what_python_has():
 def test_information(path):
     model = plica.Model(path)
     (x,), (y,) = model.inputs, model.outputs
-    assert (x.name, x.type, x.shape, x.has_default, x.is_tensor) == ("x", "float32", ("N", 3, 16, 16), False, True)
+    assert (x.name, x.type, x.shape, x.has_default, x.is_tensor) == (
+        "x",
+        "float32",
+        ("N", 3, 16, 16),
+        False,
+        True,
+    )
     assert x.text == "float32[N, 3, 16, 16]" and "float32[N, 3, 16, 16]" in repr(x)
     assert y.shape == ("N", 8, 16, 16)
     assert model.metadata == {"author": "me"}
     assert repr(model) == "<plica.Model (x: float32[N, 3, 16, 16]) -> (y: float32[N, 8, 16, 16])>"
     summary = model.summarize({"N": 2})
-    assert summary.nodes == 5 and summary.operators["BatchNormalization"] == 2 and summary.batch_norms == 2
-    assert summary.macs == 2 * 8 * 16 * 16 * 27 and summary.producer == "tests" and summary.graph_name == "a graph"
+    assert (
+        summary.nodes == 5
+        and summary.operators["BatchNormalization"] == 2
+        and summary.batch_norms == 2
+    )
+    assert (
+        summary.macs == 2 * 8 * 16 * 16 * 27
+        and summary.producer == "tests"
+        and summary.graph_name == "a graph"
+    )
     assert summary.opsets[0] == ("", models.OPSET) and "5 nodes" in repr(summary)
     assert model.summarize({"x": (3, 3, 16, 16)}).macs == summary.macs / 2 * 3
     with pytest.raises(plica.InvalidArgumentError, match="M"):
@@ -103,22 +125,41 @@ def test_optimize(path):
     assert seen and all(isinstance(name, str) and done <= total for name, done, total in seen)
     assert report.folded == 1 and len(report.batch_norms) == 2
     folded, kept = report.batch_norms
-    assert folded.node == "n0" and folded.folded and folded.into == ["conv"] and 0 < folded.error_bound < 1e-5
+    assert (
+        folded.node == "n0"
+        and folded.folded
+        and folded.into == ["conv"]
+        and 0 < folded.error_bound < 1e-5
+    )
     assert not kept.folded and kept.reason and kept.error_bound is None
-    assert report.nodes_before == 5 and report.nodes_after < 5 and report.rewrites >= 1 and sum(report.rules.values())
-    assert "1 of 2 batch norms folded" in repr(report) and "n0" in str(report) and "n0" in repr(folded)
+    assert (
+        report.nodes_before == 5
+        and report.nodes_after < 5
+        and report.rewrites >= 1
+        and sum(report.rules.values())
+    )
+    assert (
+        "1 of 2 batch norms folded" in repr(report) and "n0" in str(report) and "n0" in repr(folded)
+    )
     data = json.loads(report.to_json())
     assert data["schema"] == 1 and data["batch_norms"][0]["verdict"] == "folded"
-    assert "\n" not in report.to_json(-1) and len(report.to_json(values=True)) > len(report.to_json())
+    assert "\n" not in report.to_json(-1) and len(report.to_json(values=True)) > len(
+        report.to_json()
+    )
     assert "<html" in report.to_html()
     html = report._repr_html_()
-    assert html.startswith("<iframe") and html.count('"') == 4  # srcdoc and style, and nothing that ends them
+    assert (
+        html.startswith("<iframe") and html.count('"') == 4
+    )  # srcdoc and style, and nothing that ends them
     assert other.summarize().batch_norms == 2 and model.summarize().batch_norms == 1
 
 
 def test_optimize_options(path):
     assert plica.Model(path).optimize().batch_norms[0].rule == "fold_affine_backward"
-    assert "fold_affine_backward" not in plica.Model(path).optimize(disable=["fold_affine_backward"]).rules
+    assert (
+        "fold_affine_backward"
+        not in plica.Model(path).optimize(disable=["fold_affine_backward"]).rules
+    )
     assert plica.Model(path).optimize(keep=["conv"]).folded == 0
     assert plica.Model(path).optimize(max_rewrites=0).rewrites == 0
     assert plica.Model(path).optimize(only=["fold_affine_backward"]).folded == 1
@@ -149,7 +190,9 @@ def test_save(path, tmp_path):
     model.save(str(to), external_data_threshold=256)
     assert to.with_name("folded.onnx.data").exists()
     x = np.ones((1, 3, 16, 16), np.float32)
-    assert np.array_equal(plica.Session(to).run({"x": x}, "y"), plica.Session(model).run({"x": x}, "y"))
+    assert np.array_equal(
+        plica.Session(to).run({"x": x}, "y"), plica.Session(model).run({"x": x}, "y")
+    )
     with pytest.raises(plica.IoError):
         model.save(tmp_path / "no" / "such" / "directory.onnx")
     with pytest.raises(TypeError):
@@ -159,7 +202,12 @@ def test_save(path, tmp_path):
 def test_copies(path):
     model = plica.Model(path)
     model.optimize()
-    for other in (model.copy(), copy.copy(model), copy.deepcopy(model), pickle.loads(pickle.dumps(model))):
+    for other in (
+        model.copy(),
+        copy.copy(model),
+        copy.deepcopy(model),
+        pickle.loads(pickle.dumps(model)),
+    ):
         assert other is not model and other.serialize() == model.serialize()
 
 

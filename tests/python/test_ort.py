@@ -36,7 +36,12 @@ def test_information():
     assert [o.name for o in session.get_outputs()] == ["y"]
     meta = session.get_modelmeta()
     assert meta.custom_metadata_map == {"author": "me"} and meta.producer_name == "tests"
-    assert meta.graph_name == "a graph" and meta.version == 0 and meta.description == "" and meta.domain == ""
+    assert (
+        meta.graph_name == "a graph"
+        and meta.version == 0
+        and meta.description == ""
+        and meta.domain == ""
+    )
     assert session.get_providers() == ["CPUExecutionProvider"]
     two = ort.InferenceSession(models.two_outputs())
     assert [i.name for i in two.get_inputs()] == ["a"]
@@ -72,7 +77,9 @@ def test_options(tmp_path):
     assert options.get_session_config_entry("session.intra_op.allow_spinning") == "0"
     options.add_free_dimension_override_by_name("N", 2)
     options.optimized_model_filepath = str(tmp_path / "optimized.onnx")
-    session = ort.InferenceSession(models.batch_norms(), options, [("CPUExecutionProvider", {"a": 1})])
+    session = ort.InferenceSession(
+        models.batch_norms(), options, [("CPUExecutionProvider", {"a": 1})]
+    )
     assert session.get_inputs()[0].shape == [2, 3, 16, 16]
     assert session.get_session_options() is options
     assert session.get_provider_options() == {"CPUExecutionProvider": {"a": "1"}}
@@ -88,7 +95,9 @@ def test_options(tmp_path):
 
 def test_other_providers_are_warned_of():
     with pytest.warns(UserWarning, match="CUDAExecutionProvider"):
-        session = ort.InferenceSession(models.add(), providers=["CUDAExecutionProvider", "CPUExecutionProvider"])
+        session = ort.InferenceSession(
+            models.add(), providers=["CUDAExecutionProvider", "CPUExecutionProvider"]
+        )
     assert session.get_providers() == ["CPUExecutionProvider"]
     assert ort.get_available_providers() == ["CPUExecutionProvider"] and ort.get_device() == "CPU"
 
@@ -123,14 +132,24 @@ def test_terminate():
 
 def test_values():
     value = ort.OrtValue.ortvalue_from_numpy(X)
-    assert value.is_tensor() and value.has_value() and not value.is_tensor_sequence() and not value.is_sparse_tensor()
-    assert value.shape() == [4] and value.data_type() == "tensor(float)" and value.element_type() == 1
+    assert (
+        value.is_tensor()
+        and value.has_value()
+        and not value.is_tensor_sequence()
+        and not value.is_sparse_tensor()
+    )
+    assert (
+        value.shape() == [4] and value.data_type() == "tensor(float)" and value.element_type() == 1
+    )
     assert value.device_name() == "cpu" and value.data_ptr() == X.ctypes.data and value.numpy() is X
     assert value.tensor_size_in_bytes() == 16
     other = ort.OrtValue.ortvalue_from_shape_and_type([4], np.float32)
     other.update_inplace(X)
     assert np.array_equal(np.asarray(other), X) and np.array_equal(np.from_dlpack(other), X)
-    assert ort.OrtValue.ortvalue_from_shape_and_type([2], TensorProto.INT64).data_type() == "tensor(int64)"
+    assert (
+        ort.OrtValue.ortvalue_from_shape_and_type([2], TensorProto.INT64).data_type()
+        == "tensor(int64)"
+    )
     with pytest.raises(plica.UnsupportedError, match="cuda"):
         ort.OrtValue.ortvalue_from_numpy(X, "cuda", 0)
     session = ort.InferenceSession(models.add())
@@ -147,7 +166,10 @@ def test_io_binding():
     session.run_with_iobinding(binding)
     p, s = binding.get_outputs()
     assert p.numpy().tolist() == (X * 2).tolist() and s.numpy().tolist() == (X + 2).tolist()
-    assert [v.tolist() for v in binding.copy_outputs_to_cpu()] == [(X * 2).tolist(), (X + 2).tolist()]
+    assert [v.tolist() for v in binding.copy_outputs_to_cpu()] == [
+        (X * 2).tolist(),
+        (X + 2).tolist(),
+    ]
 
     # By address.
     memory = np.zeros(4, np.float32)
@@ -165,11 +187,16 @@ def test_io_binding():
     binding.bind_ortvalue_input("a", ort.OrtValue.ortvalue_from_numpy(X))
     binding.bind_ortvalue_output("s", value)
     session.run_with_iobinding(binding, ort.RunOptions())
-    assert value.numpy().tolist() == (X + 2).tolist() and binding.get_outputs()[0].data_ptr() == value.data_ptr()
+    assert (
+        value.numpy().tolist() == (X + 2).tolist()
+        and binding.get_outputs()[0].data_ptr() == value.data_ptr()
+    )
 
 
 def test_containers():
-    y = ort.InferenceSession(models.zip_map()).run(None, {"x": np.array([[0.25, 0.75]], np.float32)})[0]
+    y = ort.InferenceSession(models.zip_map()).run(
+        None, {"x": np.array([[0.25, 0.75]], np.float32)}
+    )[0]
     assert y == [{"a": 0.25, "b": 0.75}]
     value = ort.OrtValue([X])
     assert value.is_tensor_sequence() and value.data_type() == "seq(tensor(float))"
@@ -200,7 +227,9 @@ def test_profiling(tmp_path):
     session.run(None, {"x": np.zeros((1, 3, 16, 16), np.float32)})
     with open(session.end_profiling(), encoding="utf-8") as file:
         events = json.load(file)
-    assert any("conv" in event["name"] for event in events) and all(event["dur"] >= 0 for event in events)
+    assert any("conv" in event["name"] for event in events) and all(
+        event["dur"] >= 0 for event in events
+    )
 
 
 def test_under_the_name_of_onnxruntime(monkeypatch):

@@ -1,6 +1,7 @@
 """What comes with the package: docstrings, type stubs."""
 
 import ast
+import builtins
 import inspect
 import pathlib
 
@@ -29,3 +30,8 @@ def test_stubs():
     assert {"Model", "Session", "Report", "CancelToken", "TensorInfo"} <= set(classes)
     methods = {node.name for node in classes["Session"].body if isinstance(node, ast.FunctionDef)}
     assert {"run", "plan", "profile", "memory", "trim"} <= methods
+    known = set(classes) | set(vars(builtins))
+    for node in ast.walk(tree):
+        if isinstance(node, (ast.Import, ast.ImportFrom)):
+            known |= {(alias.asname or alias.name).split(".")[0] for alias in node.names}
+    assert {node.id for node in ast.walk(tree) if isinstance(node, ast.Name)} <= known

@@ -1,5 +1,6 @@
-"""The pipeline of rapidocr-onnxruntime, as it is, with plica.ort in place of onnxruntime: detection, direction and
-recognition of a picture with text. Runs where rapidocr_onnxruntime and onnxruntime are installed."""
+"""The pipeline of rapidocr-onnxruntime, as it is, with plica.ort in place of onnxruntime:
+detection, direction and recognition of text. Runs where both packages are installed.
+"""
 
 import json
 import subprocess
@@ -12,7 +13,12 @@ pytest.importorskip("rapidocr_onnxruntime")
 pytest.importorskip("onnxruntime")
 from PIL import Image, ImageDraw, ImageFont  # noqa: E402
 
-LINES = ["The quick brown fox", "jumps over 13 lazy dogs", "Plica folds batch norms", "2026-11-23  19:84 EUR"]
+LINES = [
+    "The quick brown fox",
+    "jumps over 13 lazy dogs",
+    "Plica folds batch norms",
+    "2026-11-23  19:84 EUR",
+]
 
 PROGRAM = """
 import json, sys
@@ -27,7 +33,12 @@ json.dump({"by": onnxruntime.__name__, "lines": result}, sys.stdout, default=flo
 
 
 def read(by, picture):
-    done = subprocess.run([sys.executable, "-c", PROGRAM, by, str(picture)], capture_output=True, text=True, timeout=300)
+    done = subprocess.run(
+        [sys.executable, "-c", PROGRAM, by, str(picture)],
+        capture_output=True,
+        text=True,
+        timeout=300,
+    )
     assert done.returncode == 0, done.stderr
     return json.loads(done.stdout[done.stdout.index('{"by"') :])
 
@@ -44,7 +55,13 @@ def test_the_same_text(tmp_path):
         assert ours["by"] == "plica.ort" and theirs["by"] == "onnxruntime"
         assert [text for _, text, _ in ours["lines"]] == [text for _, text, _ in theirs["lines"]]
         assert len(ours["lines"]) == len(LINES)
-        np.testing.assert_allclose([s for _, _, s in ours["lines"]], [s for _, _, s in theirs["lines"]], atol=1e-3)
-        np.testing.assert_allclose([b for b, _, _ in ours["lines"]], [b for b, _, _ in theirs["lines"]], atol=1)
+        np.testing.assert_allclose(
+            [s for _, _, s in ours["lines"]], [s for _, _, s in theirs["lines"]], atol=1e-3
+        )
+        np.testing.assert_allclose(
+            [b for b, _, _ in ours["lines"]], [b for b, _, _ in theirs["lines"]], atol=1
+        )
         if name == "straight.png":
-            assert [text.replace(" ", "") for _, text, _ in ours["lines"]] == [line.replace(" ", "") for line in LINES]
+            assert [text.replace(" ", "") for _, text, _ in ours["lines"]] == [
+                line.replace(" ", "") for line in LINES
+            ]

@@ -72,7 +72,11 @@ def test_results_into_arrays():
     assert list(results) == ["s", "p"] and results["s"] is s
     assert s.tolist() == [3, 4, 5] and results["p"].tolist() == [2, 4, 6]
     strided = np.zeros((3, 2), np.float32)
-    assert session.run(a, {"s": strided[:, 1]})["s"].base is strided and strided[:, 1].tolist() == [3, 4, 5]
+    assert session.run(a, {"s": strided[:, 1]})["s"].base is strided and strided[:, 1].tolist() == [
+        3,
+        4,
+        5,
+    ]
     for array, words in [
         (np.zeros(4, np.float32), "memory given"),
         (np.zeros(3, np.int32), "memory given"),
@@ -114,7 +118,9 @@ def test_options(tmp_path):
     source = models.add()
     assert plica.Session(source, threads=1).threads == 1
     assert plica.Session(source).threads == plica.default_threads()
-    assert "1 threads" in repr(plica.Session(source, threads=1)) and "x: float32[4]" in repr(plica.Session(source))
+    assert "1 threads" in repr(plica.Session(source, threads=1)) and "x: float32[4]" in repr(
+        plica.Session(source)
+    )
     with pytest.raises(plica.InvalidArgumentError, match="negative"):
         plica.Session(source, threads=-1)
     with pytest.raises(plica.IoError):
@@ -180,7 +186,10 @@ def test_looks_inside():
     session = plica.Session(models.batch_norms())
     x = np.zeros((1, 3, 16, 16), np.float32)
     plan = session.plan({"x": x})
-    assert any("conv" in step.nodes for step in plan.steps) and plan.arena_bytes >= plan.arena_lower_bound
+    assert (
+        any("conv" in step.nodes for step in plan.steps)
+        and plan.arena_bytes >= plan.arena_lower_bound
+    )
     assert "steps" in repr(plan) and all(step.kind in repr(step) for step in plan.steps)
     profile = session.profile({"x": x}, runs=3)
     assert len(profile.durations) == len(profile.runs) == 3 and "3 runs" in repr(profile)

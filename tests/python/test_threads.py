@@ -173,7 +173,9 @@ def test_control_c_in_a_program():
 
 
 def test_the_environment_stays():
-    program = "import os; before = dict(os.environ); import plica; assert dict(os.environ) == before"
+    program = (
+        "import os; before = dict(os.environ); import plica; assert dict(os.environ) == before"
+    )
     subprocess.run([sys.executable, "-c", program], check=True)
 
 
@@ -181,9 +183,13 @@ def test_exit_while_threads_run():
     program = (
         "import sys; sys.path.insert(0, sys.argv[1]); import models, plica, threading, time\n"
         "session = plica.Session(models.loop(), log=lambda *a: None)\n"
-        "threading.Thread(target=session.run, args=(models.forever(),), daemon=True).start(); time.sleep(0.3)"
+        "work = threading.Thread(target=session.run, args=(models.forever(),), daemon=True)\n"
+        "work.start(); time.sleep(0.3)"
     )
     done = subprocess.run(
-        [sys.executable, "-c", program, os.path.dirname(__file__)], capture_output=True, text=True, timeout=60
+        [sys.executable, "-c", program, os.path.dirname(__file__)],
+        capture_output=True,
+        text=True,
+        timeout=60,
     )
     assert done.returncode == 0, done.stderr

@@ -15,8 +15,8 @@ import os as _os
 
 
 def _load():
-    # The threads of GCC's OpenMP spin for milliseconds while they wait for one another, unless told otherwise when the
-    # library is loaded. The environment stays as it was.
+    # The threads of GCC's OpenMP spin for milliseconds while they wait for one another, unless told
+    # otherwise when the library is loaded. The environment stays as it was.
     name = "GOMP_SPINCOUNT"
     limit = name not in _os.environ and "OMP_WAIT_POLICY" not in _os.environ
     if limit:

@@ -1,7 +1,7 @@
 """What the extension module does not convert itself (api/python/arrays.h).
 
-A value is described to it as (type, shape, buffer of the elements), (STRING, shape, list of str or bytes) or
-(SEQUENCE, OPTIONAL or MAP, list of descriptions), by ONNX's numbers of types.
+A value is described to it as (type, shape, buffer of the elements), (STRING, shape, list of str or
+bytes) or (SEQUENCE, OPTIONAL or MAP, list of descriptions), by ONNX's numbers of types.
 """
 
 import numpy as np
@@ -11,13 +11,20 @@ from .errors import InvalidArgumentError, UnsupportedError
 STRING, SEQUENCE, OPTIONAL, MAP = 8, 29, 30, 31
 
 _NUMBERS = {
-    "float32": 1, "uint8": 2, "int8": 3, "uint16": 4, "int16": 5, "int32": 6, "int64": 7, "bool": 9, "float16": 10,
-    "float64": 11, "uint32": 12, "uint64": 13, "complex64": 14, "complex128": 15, "bfloat16": 16, "float8_e4m3fn": 17,
-    "float8_e4m3fnuz": 18, "float8_e5m2": 19, "float8_e5m2fnuz": 20, "uint4": 21, "int4": 22, "float4_e2m1fn": 23,
-    "float8_e8m0fnu": 24, "uint2": 25, "int2": 26,
+    "float32": 1, "uint8": 2, "int8": 3, "uint16": 4, "int16": 5, "int32": 6, "int64": 7,
+    "bool": 9, "float16": 10, "float64": 11, "uint32": 12, "uint64": 13, "complex64": 14,
+    "complex128": 15, "bfloat16": 16, "float8_e4m3fn": 17, "float8_e4m3fnuz": 18, "float8_e5m2": 19,
+    "float8_e5m2fnuz": 20, "uint4": 21, "int4": 22, "float4_e2m1fn": 23, "float8_e8m0fnu": 24,
+    "uint2": 25, "int2": 26,
 }  # fmt: skip
 _NAMES = {number: name for name, number in _NUMBERS.items()}
-_BITS = {21: 4, 22: 4, 23: 4, 25: 2, 26: 2}  # of those that are packed, the first in the lowest bits
+_BITS = {
+    21: 4,
+    22: 4,
+    23: 4,
+    25: 2,
+    26: 2,
+}  # of those that are packed, the first in the lowest bits
 
 
 def dtype(number):
@@ -32,7 +39,9 @@ def dtype(number):
 
         return np.dtype(getattr(ml_dtypes, name))
     except (ImportError, AttributeError):
-        raise UnsupportedError(f"numpy has no {name}: install ml_dtypes, a version that has it") from None
+        raise UnsupportedError(
+            f"numpy has no {name}: install ml_dtypes, a version that has it"
+        ) from None
 
 
 def strings(shape, values):
@@ -62,7 +71,9 @@ def _pack(array, bits):
     per_byte = 8 // bits
     rows = np.zeros((-(-values.size // per_byte), per_byte), dtype=np.uint8)
     rows.reshape(-1)[: values.size] = values
-    return np.bitwise_or.reduce(rows << np.arange(0, 8, bits, dtype=np.uint8), axis=1).astype(np.uint8)
+    return np.bitwise_or.reduce(rows << np.arange(0, 8, bits, dtype=np.uint8), axis=1).astype(
+        np.uint8
+    )
 
 
 def _is_text(array):
@@ -73,7 +84,9 @@ def _describe_text(array, name):
     values = array.reshape(-1).tolist()
     for value in values:
         if not isinstance(value, (str, bytes)):
-            raise InvalidArgumentError(f"input {name!r} takes strings, and has an element {value!r}")
+            raise InvalidArgumentError(
+                f"input {name!r} takes strings, and has an element {value!r}"
+            )
     return STRING, array.shape, values
 
 
@@ -84,7 +97,10 @@ def _describe_array(array, name, text):
         array = array.astype(array.dtype.newbyteorder("="))
     number = _NUMBERS.get(array.dtype.name)
     if number is None:
-        raise InvalidArgumentError(f"input {name!r} has dtype {array.dtype}, which ONNX does not have; the model takes {text}")
+        raise InvalidArgumentError(
+            f"input {name!r} has dtype {array.dtype}, which ONNX does not have; "
+            f"the model takes {text}"
+        )
     shape = array.shape
     array = np.require(array, requirements=("C", "A"))
     if number in _BITS:
@@ -100,15 +116,25 @@ def _of_numbers(value, element, name, text):
     except ValueError as error:
         raise InvalidArgumentError(f"input {name!r}: {error}; the model takes {text}") from None
     if array.size == 0 or _is_text(array) or element not in _NUMBERS:
-        return array.astype(dtype(_NUMBERS[element])) if array.size == 0 and element in _NUMBERS else array
+        return (
+            array.astype(dtype(_NUMBERS[element]))
+            if array.size == 0 and element in _NUMBERS
+            else array
+        )
     to = dtype(_NUMBERS[element])
     kinds = "biufc"
-    if to.kind in kinds and kinds.index(array.dtype.kind.replace("u", "i")) > kinds.index(to.kind.replace("u", "i")):
-        raise InvalidArgumentError(f"input {name!r} has numbers of {array.dtype}; the model takes {text}")
+    if to.kind in kinds and kinds.index(array.dtype.kind.replace("u", "i")) > kinds.index(
+        to.kind.replace("u", "i")
+    ):
+        raise InvalidArgumentError(
+            f"input {name!r} has numbers of {array.dtype}; the model takes {text}"
+        )
     with np.errstate(all="ignore"):
         out = array.astype(to)
     if to.kind in "iu" and not np.array_equal(out, array):
-        raise InvalidArgumentError(f"input {name!r} has numbers that {element} can't hold; the model takes {text}")
+        raise InvalidArgumentError(
+            f"input {name!r} has numbers that {element} can't hold; the model takes {text}"
+        )
     return out
 
 
@@ -121,7 +147,9 @@ def _as_array(value, element, name, text):
         try:
             return np.from_dlpack(value)
         except (BufferError, RuntimeError, TypeError) as error:
-            raise InvalidArgumentError(f"input {name!r} can't be taken by DLPack: {error}") from None
+            raise InvalidArgumentError(
+                f"input {name!r} can't be taken by DLPack: {error}"
+            ) from None
     if isinstance(value, (str, bytes)):
         return np.asarray(value, dtype=object)
     if element == "string":
@@ -133,7 +161,9 @@ def _as_array(value, element, name, text):
     try:
         return np.asarray(memoryview(value))
     except TypeError:
-        raise InvalidArgumentError(f"input {name!r} is a {type(value).__name__}; the model takes {text}") from None
+        raise InvalidArgumentError(
+            f"input {name!r} is a {type(value).__name__}; the model takes {text}"
+        ) from None
 
 
 def _inner(text):
@@ -148,18 +178,27 @@ def convert(value, text, name):
         raise InvalidArgumentError(f"input {name!r} is None; the model takes {text}")
     if text.startswith("sequence("):
         if not isinstance(value, (list, tuple)):
-            raise InvalidArgumentError(f"input {name!r} is a {type(value).__name__}, not a list; the model takes {text}")
+            raise InvalidArgumentError(
+                f"input {name!r} is a {type(value).__name__}, not a list; the model takes {text}"
+            )
         return SEQUENCE, [convert(element, _inner(text), name) for element in value]
     if text.startswith("map("):
         if not isinstance(value, dict):
-            raise InvalidArgumentError(f"input {name!r} is a {type(value).__name__}, not a dict; the model takes {text}")
+            raise InvalidArgumentError(
+                f"input {name!r} is a {type(value).__name__}, not a dict; the model takes {text}"
+            )
         key, _, inner = _inner(text).partition(", ")
         values = list(value.values())
         if "(" in inner:
             described = SEQUENCE, [convert(element, inner, name) for element in values]
         else:
-            described = _describe_array(_as_array(values, inner.split("[")[0], name, text), name, text)
-        return MAP, [_describe_array(_as_array(list(value), key, name, text), name, text), described]
+            described = _describe_array(
+                _as_array(values, inner.split("[")[0], name, text), name, text
+            )
+        return MAP, [
+            _describe_array(_as_array(list(value), key, name, text), name, text),
+            described,
+        ]
     return _describe_array(_as_array(value, text.split("[")[0], name, text), name, text)
 
 
@@ -178,10 +217,14 @@ def writable(array):
 def fill(array, result, name):
     """Copies a result into an array that Plica could not write itself."""
     if not isinstance(array, np.ndarray) or not isinstance(result, np.ndarray):
-        raise InvalidArgumentError(f"output {name!r} is a {type(result).__name__}: it can't be written into an array")
+        raise InvalidArgumentError(
+            f"output {name!r} is a {type(result).__name__}: it can't be written into an array"
+        )
     if not array.flags.writeable:
         raise InvalidArgumentError(f"the array given for output {name!r} may not be written")
-    if array.shape != result.shape or (array.dtype != result.dtype and not (_is_text(array) and _is_text(result))):
+    if array.shape != result.shape or (
+        array.dtype != result.dtype and not (_is_text(array) and _is_text(result))
+    ):
         raise InvalidArgumentError(
             f"output {name!r} is {result.dtype}{list(result.shape)}, "
             f"the array given for it {array.dtype}{list(array.shape)}"

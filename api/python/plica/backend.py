@@ -3,8 +3,8 @@
     import plica.backend
     outputs = plica.backend.run_model(onnx.load("net.onnx"), [x])
 
-`python -m plica.backend [--except FILE]` runs the onnx package's own backend tests, and prints how many pass; FILE names
-those that are left out, a line each.
+`python -m plica.backend [--except FILE]` runs the onnx package's own backend tests, and prints how
+many pass; FILE names those that are left out, a line each.
 """
 
 import sys
@@ -26,7 +26,7 @@ class PlicaBackendRep(BackendRep):
         self._outputs = namedtupledict("Outputs", self._names)
 
     def run(self, inputs, **kwargs):
-        """Inputs in the model's order or by name; a tuple of outputs, which knows their names too."""
+        """Inputs in the model's order or by name; a tuple of outputs, which has their names."""
         return self._outputs(*self.session.run(inputs, self._names))
 
 
@@ -40,7 +40,7 @@ class PlicaBackend(Backend):
 
     @classmethod
     def prepare(cls, model, device="CPU", *, optimize=True, threads=0, **kwargs):
-        """A model (onnx.ModelProto, path, bytes or plica.Model) to run; optimized first unless optimize=False."""
+        """Of what a plica.Session is made of; optimized first unless optimize=False."""
         if not cls.supports_device(device):
             raise plica.UnsupportedError(f"Plica runs on CPUs, not on {device}")
         return PlicaBackendRep(plica.Session(model, threads=threads, optimize=optimize))
@@ -51,8 +51,12 @@ class PlicaBackend(Backend):
         opset = kwargs.get("opset_version", onnx.defs.onnx_opset_version())
         names = [name for name in node.input if name]
         values = [inputs[name] for name in names] if isinstance(inputs, dict) else list(inputs)
-        infos = [onnx.helper.make_value_info(name, _type_of(value)) for name, value in zip(names, values)]
-        outputs = [onnx.helper.make_value_info(name, onnx.TypeProto()) for name in node.output if name]
+        infos = [
+            onnx.helper.make_value_info(name, _type_of(value)) for name, value in zip(names, values)
+        ]
+        outputs = [
+            onnx.helper.make_value_info(name, onnx.TypeProto()) for name in node.output if name
+        ]
         graph = onnx.helper.make_graph([node], "node", infos, outputs)
         imports = [onnx.helper.make_opsetid("", opset)]
         if node.domain:
@@ -67,7 +71,11 @@ class PlicaBackend(Backend):
 
 def _type_of(value):
     if isinstance(value, (list, tuple)):
-        inner = _type_of(value[0]) if value else onnx.helper.make_tensor_type_proto(onnx.TensorProto.FLOAT, None)
+        inner = (
+            _type_of(value[0])
+            if value
+            else onnx.helper.make_tensor_type_proto(onnx.TensorProto.FLOAT, None)
+        )
         return onnx.helper.make_sequence_type_proto(inner)
     proto = onnx.numpy_helper.from_array(value)
     return onnx.helper.make_tensor_type_proto(proto.data_type, proto.dims)
@@ -92,7 +100,7 @@ def _main(arguments):
     import onnx.backend.test
 
     class Runner(onnx.backend.test.BackendTest):
-        """The package's, which asks for the length of the elements of sequences: those of rank 0 have none."""
+        """The package's, for which elements of sequences must have a length: rank 0 has none."""
 
         @classmethod
         def assert_similar_outputs(cls, ref_outputs, outputs, *args, **kwargs):
@@ -100,8 +108,15 @@ def _main(arguments):
                 outputs, ref_outputs = outputs.reshape(1), np.reshape(ref_outputs, 1)
             super().assert_similar_outputs(ref_outputs, outputs, *args, **kwargs)
 
-    parser = argparse.ArgumentParser(prog="python -m plica.backend", description="The backend tests of the onnx package.")
-    parser.add_argument("--except", dest="exceptions", metavar="FILE", help="names of tests to leave out; # begins a comment")
+    parser = argparse.ArgumentParser(
+        prog="python -m plica.backend", description="The backend tests of the onnx package."
+    )
+    parser.add_argument(
+        "--except",
+        dest="exceptions",
+        metavar="FILE",
+        help="names of tests to leave out; # begins a comment",
+    )
     parser.add_argument("--include", metavar="REGEX", help="only these")
     options = parser.parse_args(arguments)
 
@@ -119,10 +134,14 @@ def _main(arguments):
             suite.include(options.include)
         tests = suite.test_suite
         runs = [test for test in tests if test.id().endswith("_cpu")]
-        result = unittest.TextTestRunner(stream=sys.stderr, verbosity=0, buffer=True).run(unittest.TestSuite(runs))
+        result = unittest.TextTestRunner(stream=sys.stderr, verbosity=0, buffer=True).run(
+            unittest.TestSuite(runs)
+        )
     failed = len(result.failures) + len(result.errors)
     passed = result.testsRun - failed - len(result.skipped)
-    print(f"onnx {onnx.__version__}: {passed} passed, {failed} failed, {len(result.skipped)} left out")
+    print(
+        f"onnx {onnx.__version__}: {passed} passed, {failed} failed, {len(result.skipped)} left out"
+    )
     return 0 if passed and not failed else 1
 
 

@@ -7,13 +7,19 @@ or, for packages that import onnxruntime themselves, before they do:
     import sys, plica.ort
     sys.modules["onnxruntime"] = plica.ort
 
-Options that mean nothing here (arenas, providers' options, log levels) are kept and ignored; what would change results or
-fail silently is refused. docs/python.md has the table of what does what.
+Options that mean nothing here (arenas, providers' options, log levels) are kept and ignored; what
+would change results or fail silently is refused. docs/python.md has the table of what does what.
 """
 
 import plica
 
-from ._options import ExecutionMode, ExecutionOrder, GraphOptimizationLevel, RunOptions, SessionOptions
+from ._options import (
+    ExecutionMode,
+    ExecutionOrder,
+    GraphOptimizationLevel,
+    RunOptions,
+    SessionOptions,
+)
 from ._session import InferenceSession, IOBinding, ModelMetadata, NodeArg
 from ._value import OrtDevice, OrtValue
 from .capi import onnxruntime_pybind11_state

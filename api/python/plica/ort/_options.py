@@ -1,4 +1,4 @@
-"""SessionOptions and RunOptions. Attributes that are not read anywhere are kept for their callers."""
+"""SessionOptions and RunOptions. Attributes that nothing reads are kept for their callers."""
 
 import enum
 
@@ -31,8 +31,8 @@ class ExecutionOrder(enum.IntEnum):
 
 
 class SessionOptions:
-    """What is read: intra_op_num_threads, graph_optimization_level, enable_profiling, profile_file_prefix,
-    optimized_model_filepath, and sizes for free dimensions."""
+    """What is read: intra_op_num_threads, graph_optimization_level, enable_profiling,
+    profile_file_prefix, optimized_model_filepath, and sizes for free dimensions."""
 
     def __init__(self):
         self.enable_cpu_mem_arena = True
@@ -67,18 +67,24 @@ class SessionOptions:
         self._free_dimensions[name] = int(size)
 
     def add_free_dimension_override_by_denotation(self, denotation, size):
-        raise plica.UnsupportedError("Plica does not read denotations: override free dimensions by name")
+        raise plica.UnsupportedError(
+            "Plica does not read denotations: override free dimensions by name"
+        )
 
     def add_initializer(self, name, value):
-        raise plica.UnsupportedError("initializers can't be given to a session: put them into the model")
+        raise plica.UnsupportedError(
+            "initializers can't be given to a session: put them into the model"
+        )
 
     def add_external_initializers(self, names, values):
-        raise plica.UnsupportedError("initializers can't be given to a session: put them into the model")
+        raise plica.UnsupportedError(
+            "initializers can't be given to a session: put them into the model"
+        )
 
     def register_custom_ops_library(self, path):
         raise plica.UnsupportedError(
-            "libraries of custom operators are built for ONNX Runtime; operators of one's own are classes in C++ here "
-            "(plica/custom_operator.h)"
+            "libraries of custom operators are built for ONNX Runtime; operators of one's own are "
+            "classes in C++ here (plica/custom_operator.h)"
         )
 
     def has_providers(self):

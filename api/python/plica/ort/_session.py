@@ -45,7 +45,9 @@ class ModelMetadata:
 class InferenceSession:
     """onnxruntime.InferenceSession, for one provider: the CPU."""
 
-    def __init__(self, path_or_bytes, sess_options=None, providers=None, provider_options=None, **kwargs):
+    def __init__(
+        self, path_or_bytes, sess_options=None, providers=None, provider_options=None, **kwargs
+    ):
         options = sess_options or SessionOptions()
         self._options = options
         self._set_providers(providers, provider_options)
@@ -85,7 +87,9 @@ class InferenceSession:
         """Inputs by name; the outputs of these names (None: all) as a list."""
         if run_options is None and self._events is None:
             return self._run(input_feed, output_names or self._output_names)
-        return self._run(input_feed, output_names or self._output_names, **self._watched(run_options))
+        return self._run(
+            input_feed, output_names or self._output_names, **self._watched(run_options)
+        )
 
     def _watched(self, run_options):
         how = {}
@@ -95,7 +99,9 @@ class InferenceSession:
             begin = (time.time_ns() - self._start) / 1e3
 
             def on_step(step, start, duration):
-                self._events.append((step, begin + start * 1e3, duration * 1e3, threading.get_ident()))
+                self._events.append(
+                    (step, begin + start * 1e3, duration * 1e3, threading.get_ident())
+                )
 
             how["on_step"] = on_step
         return how
@@ -125,7 +131,11 @@ class InferenceSession:
         return IOBinding(self)
 
     def get_inputs(self):
-        return [NodeArg(info, self._options._free_dimensions) for info in self._inputs if not info.has_default]
+        return [
+            NodeArg(info, self._options._free_dimensions)
+            for info in self._inputs
+            if not info.has_default
+        ]
 
     def get_overridable_initializers(self):
         return [NodeArg(info, {}) for info in self._inputs if info.has_default]
@@ -160,14 +170,18 @@ class InferenceSession:
         return self._start
 
     def end_profiling(self):
-        """Writes what was profiled since the session was made as a Chrome trace, and returns the name of the file."""
+        """Writes what was profiled so far as a Chrome trace, and returns the name of the file."""
         if self._events is None:
             raise plica.InvalidArgumentError("SessionOptions.enable_profiling was not set")
         trace = [
             {
                 "cat": "Node", "ph": "X", "pid": os.getpid(), "tid": thread, "ts": round(start, 3),
                 "dur": round(duration, 3), "name": step.nodes or step.kind,
-                "args": {"op_name": step.kind, "implementation": step.implementation, "layout": step.layout},
+                "args": {
+                    "op_name": step.kind,
+                    "implementation": step.implementation,
+                    "layout": step.layout,
+                },
             }
             for step, start, duration, thread in self._events
         ]  # fmt: skip
@@ -179,7 +193,7 @@ class InferenceSession:
 
 
 class IOBinding:
-    """Inputs and outputs for InferenceSession.run_with_iobinding(). What has an address is read and written there."""
+    """Inputs and outputs of run_with_iobinding(). What has an address is read and written there."""
 
     def __init__(self, session):
         self._session = session
@@ -197,9 +211,13 @@ class IOBinding:
     def bind_ortvalue_input(self, name, ortvalue):
         self._inputs[name] = ortvalue._value
 
-    def bind_output(self, name, device_type="cpu", device_id=0, element_type=None, shape=None, buffer_ptr=None):
+    def bind_output(
+        self, name, device_type="cpu", device_id=0, element_type=None, shape=None, buffer_ptr=None
+    ):
         check_device(device_type)
-        self._outputs[name] = None if buffer_ptr is None else array_at(buffer_ptr, dtype_of(element_type), shape)
+        self._outputs[name] = (
+            None if buffer_ptr is None else array_at(buffer_ptr, dtype_of(element_type), shape)
+        )
 
     def bind_ortvalue_output(self, name, ortvalue):
         self._outputs[name] = ortvalue._value

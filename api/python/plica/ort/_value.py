@@ -8,8 +8,9 @@ import plica
 from plica import _arrays
 
 _ELEMENTS = {
-    "float32": "float", "float64": "double", "float8_e4m3fn": "float8e4m3fn", "float8_e4m3fnuz": "float8e4m3fnuz",
-    "float8_e5m2": "float8e5m2", "float8_e5m2fnuz": "float8e5m2fnuz", "float4_e2m1fn": "float4e2m1",
+    "float32": "float", "float64": "double", "float8_e4m3fn": "float8e4m3fn",
+    "float8_e4m3fnuz": "float8e4m3fnuz", "float8_e5m2": "float8e5m2",
+    "float8_e5m2fnuz": "float8e5m2fnuz", "float4_e2m1fn": "float4e2m1",
     "float8_e8m0fnu": "float8e8m0",
 }  # fmt: skip
 
@@ -82,7 +83,9 @@ class OrtValue:
         return OrtValue(array if array.dtype == to else array.view(to))
 
     @staticmethod
-    def ortvalue_from_shape_and_type(shape, element_type=np.float32, device_type="cpu", device_id=0):
+    def ortvalue_from_shape_and_type(
+        shape, element_type=np.float32, device_type="cpu", device_id=0
+    ):
         check_device(device_type)
         return OrtValue(np.zeros(tuple(shape), dtype_of(element_type)))
 
@@ -112,7 +115,9 @@ class OrtValue:
 
     def data_type(self):
         if self.is_tensor_sequence():
-            return f"seq({OrtValue(self._value[0]).data_type() if self._value else 'tensor(float)'})"
+            return (
+                f"seq({OrtValue(self._value[0]).data_type() if self._value else 'tensor(float)'})"
+            )
         array = self.numpy()
         return type_text("string" if array.dtype.kind in "OUST" else array.dtype.name)
 
