@@ -112,6 +112,8 @@ ModelSummary Model::summarize(const DimSizes& sizes) const {
   s.domain = model.domain;
   s.doc_string = model.doc_string;
   s.model_version = model.model_version;
+  s.graph_name = model.graph.name;
+  s.graph_doc_string = model.graph.doc_string;
   s.opsets = model.opset_imports;
   s.functions = static_cast<int64_t>(model.functions.size());
 

@@ -2,6 +2,7 @@
 option(PLICA_BUILD_TOOLS "the plica program" ${PROJECT_IS_TOP_LEVEL})
 option(PLICA_BUILD_TESTS "the tests" ${PROJECT_IS_TOP_LEVEL})
 option(PLICA_BUILD_BENCH "the kernel benchmarks (Google Benchmark)" OFF)
+option(PLICA_BUILD_PYTHON "the Python package (nanobind, of the Python that Python_EXECUTABLE names)" OFF)
 option(PLICA_DEVELOPER "warnings are errors" OFF)
 option(PLICA_FUZZ "the targets of tests/fuzz with libFuzzer, everything with AddressSanitizer and UBSan (clang only)" OFF)
 set(PLICA_SANITIZE "" CACHE STRING "sanitizers, as for -fsanitize=: address,undefined or thread")

@@ -12,7 +12,7 @@ build_packages=(
   libprotobuf-dev libre2-dev libstb-dev libxxhash-dev ninja-build nlohmann-json3-dev pkg-config protobuf-compiler zlib1g-dev
 )
 # shellcheck disable=SC2034
-test_packages=(libonnx-dev libonnx-testdata python3 python3-pip)
+test_packages=(libonnx-dev libonnx-testdata python3 python3-dev python3-pip python3-venv)
 
 say() { printf '== %s\n' "$*" >&2; }
 

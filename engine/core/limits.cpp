@@ -50,7 +50,8 @@ void check_machine_memory(size_t bytes) {
 }
 
 Limits::Limits(const LimitOptions& options)
-    : outer_(current()), max_memory_(options.max_memory), timeout_(options.timeout), cancel_(options.cancel) {
+    : outer_(current()), max_memory_(options.max_memory), timeout_(options.timeout), cancel_(options.cancel),
+      stop_(options.stop) {
   require(options.timeout >= 0, ErrorCode::invalid_argument, "a time limit of {} s", options.timeout);
   // Beyond what the clock can hold there is none.
   constexpr double kLongest = 1e9;
@@ -86,6 +87,7 @@ bool Limits::timed_out() const { return deadline_ && std::chrono::steady_clock::
 
 void Limits::check() const {
   require(!cancel_ || !cancel_->load(std::memory_order_relaxed), ErrorCode::cancelled, "cancelled");
+  require(!stop_ || !stop_(), ErrorCode::cancelled, "cancelled");
   require(!timed_out(), ErrorCode::cancelled, "not done within the time limit of {} s", timeout_);
   if (outer_) outer_->check();
 }

@@ -17,6 +17,7 @@
 #include <atomic>
 #include <chrono>
 #include <cstddef>
+#include <functional>
 #include <memory>
 #include <optional>
 
@@ -29,6 +30,8 @@ struct LimitOptions {
   size_t max_memory = 0;                      // in bytes; 0: none
   double timeout = 0;                         // in seconds, from the making of the limits on; 0: none
   const std::atomic<bool>* cancel = nullptr;  // ends the work when somebody sets it; must outlive the limits
+  // Asked at each look, by whichever of the scope's threads looks: true ends the work like `cancel`. Must be quick.
+  std::function<bool()> stop = {};
 };
 
 class Limits : public std::enable_shared_from_this<Limits> {
@@ -50,6 +53,7 @@ class Limits : public std::enable_shared_from_this<Limits> {
   const double timeout_;
   std::optional<std::chrono::steady_clock::time_point> deadline_;
   const std::atomic<bool>* const cancel_;
+  const std::function<bool()> stop_;
   std::atomic<size_t> held_ = 0;
 };
 

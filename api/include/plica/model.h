@@ -75,6 +75,7 @@ struct ModelSummary {
   int64_t ir_version = 0;
   std::string producer, producer_version, domain, doc_string;
   int64_t model_version = 0;
+  std::string graph_name, graph_doc_string;
   std::vector<std::pair<std::string, int64_t>> opsets;  // (domain, version)
   int64_t nodes = 0;                                    // subgraphs included
   std::map<std::string, int64_t> operators;             // "Conv", "com.example.Foo" -> how often

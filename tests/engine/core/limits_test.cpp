@@ -109,6 +109,15 @@ TEST(Limits, TimeAndCancellation) {
   EXPECT_EQ(code_of([] { LimitsScope({.timeout = -1}); }), ErrorCode::invalid_argument);
 }
 
+TEST(Limits, AreAskedAtEachLook) {
+  int looks = 0;
+  const LimitsScope scope({.stop = [&] { return ++looks == 3; }});
+  check_limits();
+  check_limits();
+  EXPECT_EQ(code_of(check_limits), ErrorCode::cancelled);
+  EXPECT_EQ(looks, 3);
+}
+
 TEST(Limits, WhatTheMachineCannotGiveIsRefusedWithoutAny) {
   EXPECT_EQ(code_of([] { Tensor(DataType::float32, {int64_t{1} << 50}); }), ErrorCode::limit);
   check_machine_memory(size_t{1} << 20);
