@@ -25,7 +25,7 @@ namespace {
 
 using onnx_format::ModelProto;
 
-constexpr LimitOptions kModelLimits{.max_memory = size_t{32} << 20, .timeout = 0.3};
+const LimitOptions kModelLimits{.max_memory = size_t{32} << 20, .timeout = 0.3};
 constexpr int64_t kOpenDim = 3;
 constexpr int64_t kMostInputElements = 1 << 14;
 constexpr double kTolerance = 1e-3, kFactor = 16;
